@@ -1,0 +1,42 @@
+# The commands of the README. Each does all the set-up it needs, in a virtual environment of its own (.venv).
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: install demo test test-slow check bench picture clean
+.DEFAULT_GOAL := demo
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "scalinglens needs Python 3.11 or newer; say which with: make PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/scalinglens demo
+
+test: install
+	$(BIN)/python -m pytest -m "not slow" -n 2
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow -n 2
+
+check: install
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+# The picture of the README, made again from the public table of 245 runs.
+picture: install
+	$(BIN)/python -m benchmarks.picture
+
+clean:
+	rm -rf $(VENV)

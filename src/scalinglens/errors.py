@@ -1,0 +1,81 @@
+"""Every exception of scalinglens, in one place.
+
+A message says what happened, where (file, column, row, character) with the offending value, and what to do about it.
+All of them derive from `ScalingLensError`; the command line prints the message of such an error and exits with status 2,
+any other exception is a defect of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CatalogueError",
+    "ExpressionError",
+    "FitError",
+    "FormulaError",
+    "PredictionError",
+    "QuantityError",
+    "RunsError",
+    "SavedFitError",
+    "ScalingLensError",
+    "UnknownLawError",
+    "did_you_mean",
+]
+
+
+class ScalingLensError(Exception):
+    """Base of every error a user can cause; catch this to catch them all."""
+
+
+class QuantityError(ScalingLensError, ValueError):
+    """A quantity such as "70B" or "3 PF-day" cannot be read, or carries the wrong unit."""
+
+
+class ExpressionError(ScalingLensError, ValueError):
+    """A filter or column expression is not in the small grammar we accept."""
+
+
+class FormulaError(ExpressionError):
+    """A law's formula is not in the grammar of `scalinglens.laws.formula`, or cannot be evaluated."""
+
+
+class RunsError(ScalingLensError, ValueError):
+    """A table of runs cannot be read, or lacks what was asked of it."""
+
+
+class UnknownLawError(ScalingLensError, LookupError):
+    """No law of that name is in the catalogue."""
+
+    __str__ = (
+        Exception.__str__
+    )  # LookupError siblings such as KeyError quote their message; ours is a sentence
+
+
+class CatalogueError(ScalingLensError, ValueError):
+    """An entry of the law catalogue contradicts itself (a defect of the data file)."""
+
+
+class FitError(ScalingLensError, ValueError):
+    """A fit cannot be attempted, or its result cannot give what was asked (an interval of an unidentified parameter)."""
+
+
+class PredictionError(ScalingLensError, ValueError):
+    """The points to predict at lack an input of the law, or hold impossible values."""
+
+
+class SavedFitError(ScalingLensError, ValueError):
+    """A saved fit is truncated, altered, or written by an unknown version."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ' (did you mean "x"?)' for the nearest known word, or an empty string.
+
+    >>> did_you_mean("hofmann2022", ["hoffmann2022", "kaplan2020"])
+    ' (did you mean "hoffmann2022"?)'
+    >>> did_you_mean("zzz", ["hoffmann2022"])
+    ''
+    """
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f' (did you mean "{near[0]}"?)' if near else ""

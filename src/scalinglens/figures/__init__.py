@@ -1,0 +1,1 @@
+"""Figures as data (`figures.figure`) and what draws them (`figures.matplotlib`)."""

@@ -1,0 +1,1 @@
+"""What may be true: laws as formulas, and the catalogue of published ones."""

@@ -1,0 +1,175 @@
+"""Write compiled formulas out: as a NumPy function, and as a JavaScript function.
+
+Both walk the same instruction list, so the page in a browser and the fit in Python evaluate one and the same program.
+Only our own instruction names, variable numbers and literal numbers enter the generated text, never the user's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from scalinglens.laws.program import Builder, Ref, Value
+
+__all__ = ["javascript_function", "numpy_function"]
+
+Arrays = tuple[Any, ...]
+
+
+def _log_sum_exp(*parts: Any) -> Any:
+    """ln sum exp of two or more arrays or numbers; terms of -inf are absent terms."""
+    top = parts[0]
+    for part in parts[1:]:
+        top = np.maximum(top, part)
+    total = 0.0
+    for part in parts:
+        total = total + np.exp(part - top)
+    return top + np.log(total)
+
+
+def _sigmoid(x: Any) -> Any:
+    """1/(1 + exp(-x)) without overflow: exp of the negative absolute value only."""
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, small) / (1.0 + small)
+
+
+_NUMPY = {
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    "neg": "-{0}",
+    "exp": "exp({0})",
+    "log": "log({0})",
+    "pow": "power({0}, {1})",
+    "max": "maximum({0}, {1})",
+    "min": "minimum({0}, {1})",
+    "ge": "greater_equal({0}, {1}) * 1.0",
+    "sigmoid": "sigmoid({0})",
+}
+_NAMESPACE = {
+    "exp": np.exp,
+    "log": np.log,
+    "power": np.power,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "greater_equal": np.greater_equal,
+    "sigmoid": _sigmoid,
+    "lse": _log_sum_exp,
+}
+_JAVASCRIPT = {  # every name begins with $, which no name in a formula can hold: nothing collides, not even `var`
+    **_NUMPY,
+    "exp": "Math.exp({0})",
+    "log": "Math.log({0})",
+    "pow": "Math.pow({0}, {1})",
+    "max": "Math.max({0}, {1})",
+    "min": "Math.min({0}, {1})",
+    "ge": "({0} >= {1} ? 1 : 0)",
+    "sigmoid": "$sig({0})",
+}
+_JAVASCRIPT_PRELUDE = {
+    "lse": "const $lse = (...t) => { const m = Math.max(...t); return m + Math.log(t.reduce((s, v) => s + Math.exp(v - m), 0)); };",
+    "sigmoid": "const $sig = (v) => { const e = Math.exp(-Math.abs(v)); return (v >= 0 ? 1 : e) / (1 + e); };",
+}
+
+
+def _needed(builder: Builder, results: Iterable[Value]) -> list[int]:
+    """Numbers of the instructions that the results depend on, in order."""
+    wanted, stack = set(), [value.index for value in results if isinstance(value, Ref)]
+    while stack:
+        index = stack.pop()
+        if index not in wanted:
+            wanted.add(index)
+            stack.extend(part.index for part in builder.code[index][1] if isinstance(part, Ref))
+    return sorted(wanted)
+
+
+def numpy_function(
+    builder: Builder, results: list[Value]
+) -> tuple[Callable[[Arrays], Arrays], Callable[[Arrays, Arrays], Arrays]]:
+    """Compile chosen results into two functions, so that work on the inputs alone is done once per table.
+
+    Args:
+        builder: the instructions.
+        results: the values wanted.
+
+    Returns:
+        `prepare(inputs) -> fixed` and `run(coordinates, fixed) -> results`; inputs and coordinates are tuples of arrays that
+        broadcast against each other.
+    """
+    needed = _needed(builder, results)
+    fixed = [i for i in needed if not builder.refs[i].on_parameters]
+    moving = [i for i in needed if builder.refs[i].on_parameters]
+    crossing = {
+        part.index
+        for i in moving
+        for part in builder.code[i][1]
+        if isinstance(part, Ref) and not part.on_parameters
+    } | {value.index for value in results if isinstance(value, Ref) and not value.on_parameters}
+    order = sorted(crossing)
+    handed = "".join(f"v{i}, " for i in order)
+    lines = ["def prepare(x):", *_numpy_lines(builder, fixed), f"    return ({handed})", "def run(u, fixed):"]
+    lines += [f"    ({handed}) = fixed"] if order else []
+    lines += [
+        *_numpy_lines(builder, moving),
+        f"    return ({''.join(_text(value) + ', ' for value in results)})",
+    ]
+    space: dict[str, Any] = dict(_NAMESPACE)
+    exec("\n".join(lines), space)  # text made above from instruction names and numbers only
+    return space["prepare"], space["run"]
+
+
+def _numpy_lines(builder: Builder, indices: list[int]) -> list[str]:
+    lines = []
+    for i in indices:
+        op, arguments = builder.code[i]
+        if op in ("coordinate", "input"):
+            text = f"{'u' if op == 'coordinate' else 'x'}[{arguments[0]}]"
+        elif op == "lse":
+            text = f"lse({', '.join(map(_text, arguments))})"
+        else:
+            text = _NUMPY[op].format(*map(_text, arguments))
+        lines.append(f"    v{i} = {text}")
+    return lines
+
+
+def javascript_function(
+    builder: Builder, result: Value, coordinates: tuple[str, ...], inputs: tuple[str, ...], log: bool
+) -> str:
+    """Return a self-contained JavaScript arrow function `({names}) => number`.
+
+    Args:
+        builder: the instructions, built with every coordinate "linear".
+        result: the value of the formula, or its logarithm where `log` is set.
+        coordinates: names of the parameters.
+        inputs: names of the inputs.
+        log: whether to return exp(result).
+    """
+    needed = _needed(builder, [result])
+    used = {builder.code[i][0] for i in needed}
+    names = [*coordinates, *inputs]
+    lines = [f"({{{', '.join(f'{name}: ${name}' for name in names)}}}) => {{"]
+    lines += [f"  {_JAVASCRIPT_PRELUDE[op]}" for op in ("lse", "sigmoid") if op in used]
+    for i in needed:
+        op, arguments = builder.code[i]
+        if op == "coordinate":
+            text = f"${coordinates[int(arguments[0])]}"  # type: ignore[arg-type]  # leaves carry their position
+        elif op == "input":
+            text = f"${inputs[int(arguments[0])]}"  # type: ignore[arg-type]
+        elif op == "lse":
+            text = f"$lse({', '.join(_text(a, '$') for a in arguments)})"
+        else:
+            text = _JAVASCRIPT[op].format(*(_text(a, "$") for a in arguments))
+        lines.append(f"  const ${i} = {text};")
+    value = f"Math.exp({_text(result, '$')})" if log else _text(result, "$")
+    return "\n".join([*lines, f"  return {value};", "}"])
+
+
+def _text(value: Value | int, prefix: str = "v") -> str:
+    if isinstance(value, Ref):
+        return f"{prefix}{value.index}"
+    if isinstance(value, float) and value < 0:
+        return f"({value!r})"
+    return repr(value)

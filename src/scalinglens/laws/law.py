@@ -1,0 +1,357 @@
+"""A law: one formula, the domains of its parameters, its source, and published constants if it has any.
+
+Everything else about a law is derived from the formula: evaluation, derivatives, LaTeX, the printed equation with numbers in
+it, JavaScript. Nothing about a law is written twice.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from scalinglens.errors import FormulaError, PredictionError, did_you_mean
+from scalinglens.laws import formula as grammar
+from scalinglens.laws.backends import javascript_function, numpy_function
+from scalinglens.laws.domain import Domain, estimated_in_logs
+from scalinglens.laws.formula import Node
+from scalinglens.laws.program import Builder
+from scalinglens.quantities import QUANTITIES
+
+__all__ = ["Compiled", "Law"]
+
+# Inputs that may be zero or negative; every other input is a count or a positive amount.
+SIGNED_INPUTS = frozenset(
+    "elo pc1 pc2 pc3 years days sparsity kl h1 h2 r1 r2 r3 use_logits use_pretraining lr_annealing loss_teacher steps_first steps_second".split()
+)
+_SHARE = re.compile(r"[hr][1-9][0-9]?")  # mixture shares h1, h2, ... of the templates
+
+
+def is_input(name: str) -> bool:
+    """Whether a name in a formula is a measured quantity (a glossary word or a mixture share) and not a parameter."""
+    return name in QUANTITIES or bool(_SHARE.fullmatch(name))
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A law as array code: `run(coordinates, prepare(inputs))` gives the values named in `layout`."""
+
+    prepare: Any
+    run: Any
+    log: bool  # the value comes as its logarithm
+    gradient: tuple[int, ...]  # which coordinates the results after the value are derivatives by
+    hessian: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Law:
+    """One formula with the domains of its parameters, its source and its published constants.
+
+    Attributes:
+        name: catalogue id, or the formula itself for a law typed by a user.
+        formula: text as written.
+        output: the quantity it returns.
+        unit: unit of the output.
+        domains: parameter -> where it may lie; absent means positive.
+        derived: parameter -> formula in other parameters; recomputed wherever those move.
+        constants: published values, possibly of some parameters only.
+        tags: evidence tag of each constant: V verified, S secondary source, D derived, U unverified.
+        source: paper and equation.
+        about: further words for the law card (title, notes, errata, conventions, valid range, optimum, checks).
+    """
+
+    name: str
+    formula: str
+    output: str = "loss"
+    unit: str = ""
+    domains: Mapping[str, Domain] = field(default_factory=dict)
+    derived: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("domains", "derived", "constants", "tags", "about"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        known = set(grammar.names(self._written)) | {
+            n for text in self.derived.values() for n in _names(text)
+        }
+        for what, words in (
+            ("domain", self.domains),
+            ("constant", self.constants),
+            ("derived parameter", self.derived),
+        ):
+            for word in words:
+                if word not in known:
+                    raise FormulaError(
+                        f'the {what} of "{word}" belongs to no name in {self.formula!r}{did_you_mean(word, known)}'
+                    )
+
+    def __reduce__(self) -> Any:  # mapping proxies do not pickle
+        plain = (dict(getattr(self, name)) for name in ("domains", "derived", "constants", "tags"))
+        domains, derived, constants, tags = plain
+        return Law, (
+            self.name,
+            self.formula,
+            self.output,
+            self.unit,
+            domains,
+            derived,
+            constants,
+            tags,
+            self.source,
+            dict(self.about),
+        )
+
+    # ---- structure ------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _written(self) -> Node:
+        return grammar.parse(self.formula)
+
+    @functools.cached_property
+    def tree(self) -> Node:
+        """The syntax tree with derived parameters written out."""
+        return grammar.substitute(
+            self._written, {name: grammar.parse(text) for name, text in self.derived.items()}
+        )
+
+    @functools.cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """Measured quantities in the formula, in order of appearance; one with a published value (a price) is a parameter."""
+        return tuple(
+            name for name in grammar.names(self.tree) if is_input(name) and name not in self.constants
+        )
+
+    @functools.cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """Free parameters, in order of appearance."""
+        return tuple(name for name in grammar.names(self.tree) if name not in self.inputs)
+
+    def domain(self, parameter: str) -> Domain:
+        """Where a parameter may lie; positive unless the law says otherwise."""
+        return self.domains.get(parameter, Domain())
+
+    @functools.cached_property
+    def coordinates(self) -> Mapping[str, str]:
+        """Parameter -> "log" or "linear": the coordinate in which it is estimated."""
+        return {
+            name: "log" if estimated_in_logs(self.tree, name, self.domain(name)) else "linear"
+            for name in self.parameters
+        }
+
+    @property
+    def signs(self) -> dict[str, int]:
+        """Signs of inputs and parameters that hold for all their values."""
+        signs = {name: self.domain(name).sign for name in self.parameters}
+        return signs | {
+            name: 0 if name in SIGNED_INPUTS or _SHARE.fullmatch(name) else 1 for name in self.inputs
+        }
+
+    def with_ties(self, ties: Mapping[str, str | float]) -> Law:
+        """Return the law with parameters replaced by numbers or by formulas in the others.
+
+        >>> Law("typed", "E + A/params^alpha + B/tokens^beta").with_ties({"beta": "alpha"}).parameters
+        ('E', 'A', 'alpha', 'B')
+        """
+        for name in ties:
+            if name not in self.parameters:
+                raise FormulaError(
+                    f'the law has no parameter "{name}" to tie or pin{did_you_mean(name, self.parameters)}; it has {", ".join(self.parameters)}'
+                )
+        texts = {name: text if isinstance(text, str) else repr(float(text)) for name, text in ties.items()}
+        for name, text in texts.items():
+            if name in _names(text):
+                raise FormulaError(f'"{name}" cannot be tied to itself: {name} = {text}')
+        keep = lambda words: {name: value for name, value in words.items() if name not in ties}  # noqa: E731
+        earlier = {name: _substituted(text, texts) for name, text in self.derived.items()}
+        return replace(
+            self,
+            domains=keep(self.domains),
+            constants=keep(self.constants),
+            tags=keep(self.tags),
+            derived={**earlier, **texts},
+        )
+
+    # ---- evaluation -----------------------------------------------------------------------------------------------
+
+    def compiled(self, mode: str) -> Compiled:
+        """Array code for the law, cached by formula.
+
+        Args:
+            mode: "value"; "fit" (first and second derivatives by the estimation coordinates); "inputs" (first and second
+                derivatives by log inputs, parameters as they are).
+        """
+        coordinates = (
+            tuple(self.coordinates.items())
+            if mode == "fit"
+            else tuple((name, "linear") for name in self.parameters)
+        )
+        return _compile(self.tree, coordinates, self.inputs, tuple(sorted(self.signs.items())), mode)
+
+    def value(
+        self,
+        constants: Mapping[str, Any] | None = None,
+        points: Mapping[str, Any] | None = None,
+        **columns: Any,
+    ) -> np.ndarray:
+        """Evaluate the law.
+
+        Args:
+            constants: parameter -> number or array; the published constants fill what is missing.
+            points: input -> number or array, in the units of the glossary; keyword arguments are added to them.
+
+        Returns:
+            Array of the broadcast shape of everything given.
+
+        Raises:
+            PredictionError: an input or a constant is missing, negative where it must be positive, or not finite.
+
+        Cost: one pass per operation of the formula over the arrays.
+
+        >>> chinchilla = Law("chinchilla", "E + A/params^alpha + B/tokens^beta")
+        >>> constants = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
+        >>> float(chinchilla.value(constants, params=70e9, tokens=1.4e12).round(4))
+        1.9366
+        """
+        theta = self._parameter_arrays({**self.constants, **(constants or {})})
+        x = self.input_arrays({**(points or {}), **columns})
+        compiled = self.compiled("value")
+        with np.errstate(all="ignore"):
+            (value,) = compiled.run(theta, compiled.prepare(x))
+        shape = np.broadcast_shapes(*(a.shape for a in (*theta, *x))) if (theta or x) else ()
+        value = np.exp(value) if compiled.log else value
+        return np.broadcast_to(np.asarray(value, dtype=float), shape).copy()
+
+    def elasticities(
+        self,
+        constants: Mapping[str, Any] | None = None,
+        points: Mapping[str, Any] | None = None,
+        **columns: Any,
+    ) -> dict[str, np.ndarray]:
+        """Return d(output)/d(ln input) for each input, exactly.
+
+        Args and raises: as `value`. Returns: input -> array of the broadcast shape.
+
+        >>> law = Law("power", "A/params^alpha")
+        >>> float(law.elasticities({"A": 10.0, "alpha": 0.5}, params=100.0)["params"])
+        -0.5
+        """
+        theta = self._parameter_arrays({**self.constants, **(constants or {})})
+        x = self.input_arrays({**(points or {}), **columns})
+        if any(np.any(a <= 0) for a in x):
+            raise PredictionError(
+                "an elasticity needs positive inputs, because it is a derivative by their logarithm"
+            )
+        compiled = self.compiled("inputs")
+        with np.errstate(all="ignore"):
+            value, *slopes = compiled.run(tuple(np.log(a) for a in x), compiled.prepare(theta))
+        shape = np.broadcast_shapes(*(a.shape for a in (*theta, *x)))
+        scale = np.exp(value) if compiled.log else 1.0
+        by_position = dict(zip(compiled.gradient, slopes[: len(compiled.gradient)], strict=True))
+        return {
+            name: np.broadcast_to(
+                np.asarray(scale * by_position.get(position, 0.0), dtype=float), shape
+            ).copy()
+            for position, name in enumerate(self.inputs)
+        }
+
+    def input_arrays(self, points: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+        """Check points and return one float array per input of the law, in its order."""
+        unknown = [name for name in points if name not in self.inputs and not is_input(name)]
+        if unknown:
+            raise PredictionError(
+                f'the law has no input "{unknown[0]}"{did_you_mean(unknown[0], self.inputs)}; it needs {", ".join(self.inputs)}'
+            )
+        arrays = []
+        for name in self.inputs:
+            if name not in points:
+                raise PredictionError(f'the law needs "{name}"; give its value, for example {name}=1e9')
+            array = np.asarray(points[name], dtype=float)
+            wrong = ~np.isfinite(array) | ((array <= 0) if self.signs[name] > 0 else False)
+            if np.any(wrong):
+                where = int(np.argmax(wrong))
+                raise PredictionError(
+                    f'"{name}" is {np.ravel(array)[where]:g} at point {where}; it must be a finite{" positive" if self.signs[name] > 0 else ""} number'
+                )
+            arrays.append(array)
+        return tuple(arrays)
+
+    def _parameter_arrays(self, constants: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+        missing = [name for name in self.parameters if name not in constants]
+        if missing:
+            raise PredictionError(
+                f"{self.name} has no value for {', '.join(missing)}; fit the law to runs, or give the values"
+            )
+        return tuple(np.asarray(constants[name], dtype=float) for name in self.parameters)
+
+    # ---- other forms of the formula -------------------------------------------------------------------------------
+
+    def javascript(self) -> str:
+        """Return the law as a JavaScript arrow function of one object: `({E, A, ..., params, tokens}) => number`."""
+        builder = Builder(
+            {name: "linear" for name in self.parameters}, self.inputs, self.signs, derivatives=False
+        )
+        root, log = builder.root(self.tree)
+        return javascript_function(builder, root.value, self.parameters, self.inputs, log)
+
+    def latex(self) -> str:
+        r"""Return the formula in LaTeX, with the field's letters for the inputs.
+
+        >>> print(Law("typed", "E + A/params^alpha").latex())
+        E + \frac{A}{N^{\alpha}}
+        """
+        from scalinglens.laws.render import latex
+
+        return latex(self)
+
+    def __str__(self) -> str:
+        return f"{self.output} = {self.formula}"
+
+
+@functools.lru_cache(maxsize=256)
+def _compile(
+    tree: Node,
+    coordinates: tuple[tuple[str, str], ...],
+    inputs: tuple[str, ...],
+    signs: tuple[tuple[str, int], ...],
+    mode: str,
+) -> Compiled:
+    known = dict(signs)
+    if mode == "inputs":  # differentiate by log inputs; parameters play the part of the data
+        builder = Builder(
+            {name: "log" for name in inputs},
+            tuple(name for name, _ in coordinates),
+            {**known, **dict.fromkeys(inputs, 1)},
+            True,
+        )
+    else:
+        builder = Builder(dict(coordinates), inputs, known, mode == "fit")
+    root, log = builder.root(tree)
+    gradient = tuple(sorted(root.gradient)) if mode != "value" else ()
+    hessian = (
+        tuple(sorted(key for key, entry in root.hessian.items() if entry != 0.0)) if mode != "value" else ()
+    )
+    results = [root.value, *(root.gradient[i] for i in gradient), *(root.hessian[key] for key in hessian)]
+    prepare, run = numpy_function(builder, results)
+    return Compiled(prepare, run, log, gradient, hessian)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names in a formula that may also be a plain number."""
+    try:
+        return () if math.isfinite(float(text)) else ()
+    except ValueError:
+        return grammar.names(grammar.parse(text))
+
+
+def _substituted(text: str, ties: Mapping[str, str]) -> str:
+    """Write ties into the text of a derived parameter, whole words only."""
+    return re.sub(r"[A-Za-z_]\w*", lambda word: f"({ties[word[0]]})" if word[0] in ties else word[0], text)

@@ -1,0 +1,284 @@
+"""`Runs`: a checked table with one row per measured loss, which knows where each number came from and what was dropped."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from scalinglens.errors import RunsError, did_you_mean
+from scalinglens.quantities import QUANTITIES, format_quantity
+from scalinglens.runs.cells import is_missing, numbers
+from scalinglens.runs.checks import check_runs
+from scalinglens.runs.filter import evaluate_filter
+from scalinglens.runs.recognise import LABELS, shared_stem
+
+__all__ = ["Column", "Dropped", "Runs"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where the numbers of one canonical column came from, and their unit.
+
+    >>> Column("loss", "val_loss", "nats/token", 1.0, "name").says()
+    "loss <- column 'val_loss' [nats/token]"
+    """
+
+    name: str
+    source: str  # the column or formula as written, "" when derived
+    unit: str
+    scale: float
+    how: Literal["name", "mapped", "formula", "derived"]
+    rule: str = ""  # of a derived column: the rule; of a converted one: the conversion
+
+    def says(self) -> str:
+        """Return one sentence saying where the column came from."""
+        unit = f" [{self.unit}]" if self.unit else ""
+        if self.how == "derived":
+            return f"{self.name} <- derived by {self.rule}{unit}"
+        if self.how == "formula":
+            return f"{self.name} <- formula {self.source}{unit}"
+        source = f"column {self.source!r}"
+        if self.rule:
+            source = f"{self.rule}, from {source}"
+        elif self.scale != 1.0:
+            source += f" x {self.scale:.6g}"
+        return f"{self.name} <- {source}{' as mapped' if self.how == 'mapped' else ''}{unit}"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Rows that are not used, and why; rows are counted from 0 in the source, without its header.
+
+    >>> Dropped("missing value in column loss", (3, 17)).count
+    2
+    """
+
+    reason: str
+    rows: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return len(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """A checked table of runs; make one with `read_runs`.
+
+    >>> from scalinglens.runs import read_runs
+    >>> runs = read_runs({"N": [1e6, 1e7, 1e8], "D": [2e7, 4e8, 1e9], "loss": [5.0, 4.0, 3.5]})
+    >>> len(runs), runs.columns["params"].says()
+    (3, "params <- column 'N' [parameters]")
+    """
+
+    frame: pd.DataFrame  # one row per kept run, RangeIndex; canonical columns float64, others under their own names
+    columns: Mapping[str, Column]
+    rows_read: int
+    dropped: tuple[Dropped, ...] = ()
+    warnings: tuple[str, ...] = ()  # everything suspicious about the numbers, in sentences
+    origin: str = "frame"
+    notes: tuple[str, ...] = ()  # what the reading had to decide: encoding, separator, conversions
+    rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # source row of each kept run
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def where(self, expression: str) -> Runs:
+        """Keep the rows for which `expression` holds; the others join `dropped`.
+
+        Args:
+            expression: such as "loss < 3.44", "params > 1B and run != 'x'", "`Model Size` >= 7e9 or not (seed == 1)".
+
+        Returns:
+            A new `Runs`, checked anew.
+
+        Raises:
+            RunsError: an unknown column, or no row left.
+            ExpressionError: the text is not in the grammar of filters.
+
+        >>> from scalinglens.runs import read_runs
+        >>> runs = read_runs({"N": [1e6, 1e7, 1e8], "D": [2e7, 4e8, 1e9], "loss": [5.0, 4.0, 3.5]})
+        >>> len(runs.where("loss < 4.5")), runs.where("loss < 4.5").dropped[0].rows
+        (2, (0,))
+        """
+        keep = evaluate_filter(expression, self._lookup, len(self), self._names())
+        reason = f"where {' '.join(expression.split())}"
+        if not keep.any():
+            loss = self.frame["loss"] if "loss" in self.columns else None
+            spread = f"; loss runs from {loss.min():.4g} to {loss.max():.4g}" if loss is not None else ""
+            raise RunsError(f"{reason} leaves none of the {len(self)} runs of {self.origin}{spread}; loosen the filter")
+        return self._without(~keep, reason)
+
+    def complete(self, *names: str) -> Runs:
+        """Keep the rows with a finite number in every one of the named columns.
+
+        Reading drops rows without a loss, a size or a token count; a law with further inputs needs them complete too.
+
+        >>> from scalinglens.runs import read_runs
+        >>> runs = read_runs({"N": [1e6, 1e7], "D": [2e7, 4e8], "lr": [None, 1e-3], "loss": [5.0, 4.0]})
+        >>> len(runs), len(runs.complete("params", "learning_rate"))
+        (2, 1)
+        """
+        kept = self
+        for name in names:
+            bad = ~np.isfinite(kept.column(name))
+            if bad.all():
+                raise RunsError(f"column {name} of {self.origin} is empty in all {len(kept)} runs; map another column")
+            if bad.any():
+                kept = kept._without(bad, f"missing value in column {name}")
+        return kept
+
+    def _without(self, fails: np.ndarray, reason: str) -> Runs:
+        if not fails.any():
+            return self
+        frame = self.frame[~fails].reset_index(drop=True)
+        gone = Dropped(reason, tuple(int(row) for row in self.rows[fails]))
+        return replace(
+            self,
+            frame=frame,
+            rows=self.rows[~fails],
+            dropped=(*self.dropped, gone),
+            warnings=check_runs(frame, self.columns),
+        )
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column as float64 [n]: a canonical one, or any numeric column of the table under its own name.
+
+        Raises:
+            RunsError: no such column, with the known ones and the mapping to write; or its cells are no numbers.
+        """
+        if name not in self.frame.columns:
+            raise RunsError(self._absent(name))
+        values, bad = numbers(self.frame[name].to_numpy())
+        if bad:
+            row = next(iter(bad))
+            raise RunsError(
+                f"column {name} of {self.origin} is no number in {len(bad)} of {len(self)} runs, first {bad[row]!r} at row "
+                f"{self.rows[row]}; use labels({name!r}) for groups"
+            )
+        return values
+
+    def labels(self, name: str) -> np.ndarray:
+        """Return the group labels of a column [n]: float64 where all are numbers, otherwise text.
+
+        Raises:
+            RunsError: no such column.
+        """
+        found = self._lookup(name)
+        if found is None:
+            raise RunsError(self._absent(name))
+        values, bad = numbers(found, factor=False)
+        if not bad and not np.isnan(values).any():
+            return values
+        return np.array(["(missing)" if is_missing(cell) else str(cell) for cell in found], dtype=object)
+
+    def _lookup(self, name: str) -> np.ndarray | None:
+        """Return the cells of a canonical column, or of one under its name in the source, or None."""
+        if name in self.frame.columns:
+            return self.frame[name].to_numpy()
+        for column in self.columns.values():
+            if column.source == name:
+                return self.frame[column.name].to_numpy()
+        return None
+
+    def _names(self) -> list[str]:
+        sources = [column.source for column in self.columns.values() if column.how in ("name", "mapped")]
+        return list(dict.fromkeys([*self.columns, *map(str, self.frame.columns), *sources]))
+
+    def _absent(self, name: str) -> str:
+        known = ", ".join(self.columns) or "none"
+        other = [str(column) for column in self.frame.columns if column not in self.columns]
+        near = shared_stem(other, name)
+        example = near[0] if near else "its column"
+        shown = ", ".join(repr(column) for column in other[:12]) + (", ..." if len(other) > 12 else "")
+        hint = did_you_mean(name, self._names()) if name not in QUANTITIES else ""
+        return (
+            f"the runs of {self.origin} have no column {name!r}{hint}; known are {known}"
+            + (f"; not recognised: {shown}" if other else "")
+            + f"; name it with --map {name}={_quoted(example)} (in Python: read_runs(..., {name}={example!r}))"
+        )
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the canonical numeric columns, names and float64 bytes; the order of rows counts.
+
+        >>> from scalinglens.runs import read_runs
+        >>> read_runs({"N": [1e6], "D": [2e7], "loss": [5.0]}).digest()[:8] == read_runs(
+        ...     {"loss": [5.0], "params": [1e6], "tokens": [2e7]}).digest()[:8]
+        True
+        """
+        sha = hashlib.sha256()
+        for name in sorted(self.columns):
+            if name in LABELS:
+                continue
+            values = self.column(name) + 0.0  # -0.0 becomes 0.0
+            values[np.isnan(values)] = np.nan  # one bit pattern for every nan
+            sha.update(name.encode() + b"\0" + values.astype("<f8").tobytes())
+        return sha.hexdigest()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a copy of the table: one row per kept run, RangeIndex."""
+        return self.frame.copy()
+
+    def summary(self) -> str:
+        """Return, in lines of text, what was read, how each column was recognised, what was dropped and what is odd."""
+        lines = [f"{len(self)} of {self.rows_read} rows of {self.origin}"]
+        width = max((len(name) for name in self.columns), default=0)
+        for name, column in self.columns.items():
+            rest = column.says().removeprefix(f"{name} <- ")
+            lines.append(f"  {name:<{width}} <- {rest}{self._range(name)}")
+        lines += [f"  dropped {gone.count}: {gone.reason} ({_rows(gone.rows)})" for gone in self.dropped]
+        lines += [f"  note: {note}" for note in self.notes]
+        lines += [f"  warning: {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+    def _range(self, name: str) -> str:
+        if name in LABELS:
+            count = len(set(self.labels(name).tolist()))
+            return f"  {count} different"
+        values = self.column(name)
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return "  empty"
+        low, high = (_shown(name, end) for end in (values.min(), values.max()))
+        return f"  {low} to {high}" if low != high else f"  {low}"
+
+    def __repr__(self) -> str:
+        warned = f", {len(self.warnings)} warnings" if self.warnings else ""
+        return f"Runs({len(self)} of {self.rows_read} rows of {self.origin}: {', '.join(self.columns)}{warned})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{html.escape(column.says().split(' <- ', 1)[1])}</td>"
+            f"<td>{html.escape(self._range(name).strip())}</td></tr>"
+            for name, column in self.columns.items()
+        )
+        items = [f"dropped {gone.count}: {gone.reason} ({_rows(gone.rows)})" for gone in self.dropped]
+        items += [f"note: {note}" for note in self.notes] + [f"warning: {warning}" for warning in self.warnings]
+        listed = "".join(f"<li>{html.escape(item)}</li>" for item in items)
+        head = html.escape(f"{len(self)} of {self.rows_read} rows of {self.origin}")
+        return (
+            f"<p><b>{head}</b></p><table><tr><th>column</th><th>source</th><th>range</th></tr>{rows}</table>"
+            + (f"<ul>{listed}</ul>" if listed else "")
+        )
+
+
+def _shown(name: str, value: float) -> str:
+    unit = QUANTITIES[name].unit if name in QUANTITIES else ""
+    counts = unit in ("parameters", "tokens", "FLOP", "examples", "steps", "tokens/step")
+    return format_quantity(value) if counts else f"{value:.4g}"
+
+
+def _rows(rows: tuple[int, ...]) -> str:
+    listed = ", ".join(str(row) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
+    return f"row{'s' if len(rows) != 1 else ''} {listed}"
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if " " in name else name

@@ -1,0 +1,1 @@
+"""Solvable models of learning: their limits in closed form and their training as it really happens."""
