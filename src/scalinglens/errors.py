@@ -48,9 +48,7 @@ class RunsError(ScalingLensError, ValueError):
 class UnknownLawError(ScalingLensError, LookupError):
     """No law of that name is in the catalogue."""
 
-    __str__ = (
-        Exception.__str__
-    )  # LookupError siblings such as KeyError quote their message; ours is a sentence
+    __str__ = Exception.__str__  # LookupError siblings such as KeyError quote their message; ours is a sentence
 
 
 class CatalogueError(ScalingLensError, ValueError):

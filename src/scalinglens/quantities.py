@@ -259,9 +259,7 @@ def _suffix(suffix: str, text: str) -> tuple[int, float, str | None]:
             return COUNT_SUFFIXES[head.lower()], 1.0, unit
     if suffix.lower() in _UNIT_WORDS:
         return 0, 1.0, _UNIT_WORDS[suffix.lower()]
-    raise QuantityError(
-        f"{text!r} ends in {suffix!r}, which is no known unit; use k, M, B, T, FLOP or PF-day"
-    )
+    raise QuantityError(f"{text!r} ends in {suffix!r}, which is no known unit; use k, M, B, T, FLOP or PF-day")
 
 
 def _finite(value: float, shown: str) -> float:

@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = Sequence[float] | NDArray[Any]  # whatever is given is kept as a tuple of floats
 
 __all__ = [
     "ACCENT",
@@ -38,7 +43,6 @@ Scale = Literal["linear", "log"]
 Format = Literal["plain", "power", "engineering", "percent"]
 Dash = Literal["solid", "dashed", "dotted"]
 Symbol = Literal["dot", "ring", "cross", "up", "down"]
-Floats = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Band:
-    """The region between `low` and `high` along x; its label stands in the legend."""
+    """The region between `low` and `high` along x; its label stands in the legend above the panel."""
 
     x: Floats
     low: Floats
@@ -140,7 +144,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Rule:
-    """A straight line across the panel: at x = `at` (vertical) or at y = `at` (horizontal)."""
+    """A straight line across the panel: at x = `at` (vertical, labelled at its top) or at y = `at` (at its right)."""
 
     at: float
     axis: Literal["x", "y"] = "y"
@@ -178,7 +182,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure:
-    """A titled row of panels; the subtitle stands below the title, the note at the foot.
+    """A titled row of panels; below the title a flag (a warning nobody may miss) and a subtitle, at the foot a note.
 
     >>> line = Line([1, 10], [2, 1], label="fit")
     >>> figure = Figure("Loss", (Panel("", Axis("x", "log"), Axis("y"), (line,)),))
@@ -190,6 +194,7 @@ class Figure:
     panels: tuple[Panel, ...]
     subtitle: str = ""
     note: str = ""
+    flag: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "panels", tuple(self.panels))
@@ -202,10 +207,10 @@ class Figure:
 
 
 def ticks(low: float, high: float, scale: Scale = "linear", count: int = 7) -> list[float]:
-    """Round positions inside [low, high]: at most about `count`, on a log axis decades first, then 1-2-5, then finer.
+    """Round positions inside [low, high]: about `count` of them; on a log axis 1-2-3-5, 1-2-5, 1-3 or decades.
 
-    >>> ticks(3e6, 2e9, "log")
-    [10000000.0, 100000000.0, 1000000000.0]
+    >>> ticks(1e8, 2e12, "log")
+    [100000000.0, 1000000000.0, 10000000000.0, 100000000000.0, 1000000000000.0]
     >>> ticks(2.1, 3.4, "log")
     [2.2, 2.4, 2.6, 2.8, 3.0, 3.2, 3.4]
     >>> ticks(0.0, 1.0)
@@ -216,12 +221,11 @@ def ticks(low: float, high: float, scale: Scale = "linear", count: int = 7) -> l
     if scale == "log":
         if low <= 0:
             raise ValueError(f"a log axis cannot start at {low:g}; give positive limits")
-        found = _log_ticks(low, high, count)
-        if len(found) >= 3:
-            return found
+        if high > 3 * low:  # a shorter log axis is nearly linear and reads best with even steps
+            return _log_ticks(low, high, count)
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= raw * (1 - 1e-9))
+    step = min((power, 2 * power, 5 * power, 10 * power), key=lambda step: abs(math.log(step / raw)))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [_tidy(i * step) for i in range(first, last + 1)]
 
@@ -248,7 +252,7 @@ def tick_text(value: float, format: Format = "plain") -> str:
 
 def _log_ticks(low: float, high: float, count: int) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    for digits in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+    for digits in ((1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
         found = [_tidy(d * 10.0**e) for e in range(first, last + 1) for d in digits]
         found = [value for value in found if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
         if len(found) <= count:

@@ -19,14 +19,16 @@ Arrays = tuple[Any, ...]
 
 
 def _log_sum_exp(*parts: Any) -> Any:
-    """ln sum exp of two or more arrays or numbers; terms of -inf are absent terms."""
+    """ln sum exp of two or more arrays or numbers; a term of -inf is an absent term, also where all are absent."""
     top = parts[0]
     for part in parts[1:]:
         top = np.maximum(top, part)
     total = 0.0
     for part in parts:
         total = total + np.exp(part - top)
-    return top + np.log(total)
+    result = top + np.log(total)
+    finite = np.isfinite(top)
+    return result if np.all(finite) else np.where(finite, result, top)
 
 
 def _sigmoid(x: Any) -> Any:
@@ -59,7 +61,8 @@ _NAMESPACE = {
     "sigmoid": _sigmoid,
     "lse": _log_sum_exp,
 }
-_JAVASCRIPT = {  # every name begins with $, which no name in a formula can hold: nothing collides, not even `var`
+# Values are $0, $1, ..., names $alpha, our functions $$lse: no name collides with anything, not even `var`.
+_JAVASCRIPT = {
     **_NUMPY,
     "exp": "Math.exp({0})",
     "log": "Math.log({0})",
@@ -67,11 +70,12 @@ _JAVASCRIPT = {  # every name begins with $, which no name in a formula can hold
     "max": "Math.max({0}, {1})",
     "min": "Math.min({0}, {1})",
     "ge": "({0} >= {1} ? 1 : 0)",
-    "sigmoid": "$sig({0})",
+    "sigmoid": "$$sigmoid({0})",
 }
 _JAVASCRIPT_PRELUDE = {
-    "lse": "const $lse = (...t) => { const m = Math.max(...t); return m + Math.log(t.reduce((s, v) => s + Math.exp(v - m), 0)); };",
-    "sigmoid": "const $sig = (v) => { const e = Math.exp(-Math.abs(v)); return (v >= 0 ? 1 : e) / (1 + e); };",
+    "lse": "const $$lse = (...t) => { const m = Math.max(...t); "
+    "return isFinite(m) ? m + Math.log(t.reduce((s, v) => s + Math.exp(v - m), 0)) : m; };",
+    "sigmoid": "const $$sigmoid = (v) => { const e = Math.exp(-Math.abs(v)); return (v >= 0 ? 1 : e) / (1 + e); };",
 }
 
 
@@ -96,17 +100,14 @@ def numpy_function(
         results: the values wanted.
 
     Returns:
-        `prepare(inputs) -> fixed` and `run(coordinates, fixed) -> results`; inputs and coordinates are tuples of arrays that
-        broadcast against each other.
+        `prepare(inputs) -> fixed` and `run(coordinates, fixed) -> results`; inputs and coordinates are tuples of arrays
+        that broadcast against each other.
     """
     needed = _needed(builder, results)
     fixed = [i for i in needed if not builder.refs[i].on_parameters]
     moving = [i for i in needed if builder.refs[i].on_parameters]
     crossing = {
-        part.index
-        for i in moving
-        for part in builder.code[i][1]
-        if isinstance(part, Ref) and not part.on_parameters
+        part.index for i in moving for part in builder.code[i][1] if isinstance(part, Ref) and not part.on_parameters
     } | {value.index for value in results if isinstance(value, Ref) and not value.on_parameters}
     order = sorted(crossing)
     handed = "".join(f"v{i}, " for i in order)
@@ -159,7 +160,7 @@ def javascript_function(
         elif op == "input":
             text = f"${inputs[int(arguments[0])]}"  # type: ignore[arg-type]
         elif op == "lse":
-            text = f"$lse({', '.join(_text(a, '$') for a in arguments)})"
+            text = f"$$lse({', '.join(_text(a, '$') for a in arguments)})"
         else:
             text = _JAVASCRIPT[op].format(*(_text(a, "$") for a in arguments))
         lines.append(f"  const ${i} = {text};")

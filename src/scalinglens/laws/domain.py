@@ -29,7 +29,7 @@ class Domain:
 
     Attributes:
         low, high: its ends, possibly infinite.
-        open: whether the ends themselves are outside (all ends of named domains but `nonnegative`).
+        open: whether the lower end itself is outside; an optimum that comes to lie on an end is reported either way.
     """
 
     low: float = 0.0
@@ -66,11 +66,10 @@ class Domain:
 
     def __str__(self) -> str:
         for name, (low, high, is_open) in _NAMED.items():
-            if (self.low, self.high) == (low, high) and (
-                self.open == is_open or name in ("real", "negative")
-            ):
+            if (self.low, self.high) == (low, high) and (self.open == is_open or name in ("real", "negative")):
                 return name
-        return f"{'(' if self.open else '['}{self.low:g}, {self.high:g}]"
+        closing = ")" if self.high == math.inf else "]"
+        return f"{'(' if self.open else '['}{self.low:g}, {self.high:g}{closing}"
 
 
 def estimated_in_logs(root: Node, parameter: str, domain: Domain) -> bool:
@@ -97,12 +96,7 @@ def _roles(node: Node, parameter: str, inside_exponent: bool) -> list[str]:
         case Num():
             return []
         case Pow(base, exponent):
-            divisor = (
-                inside_exponent
-                and isinstance(exponent, Num)
-                and exponent.value < 0
-                and parameter in names(base)
-            )
+            divisor = inside_exponent and isinstance(exponent, Num) and exponent.value < 0 and parameter in names(base)
             return (
                 (["divisor"] if divisor else [])
                 + _roles(base, parameter, inside_exponent)

@@ -1,11 +1,12 @@
 """The syntax tree of a law, and its grammar.
 
 A formula is text: names, numbers, `+ - * / ^`, parentheses and the functions `exp log sqrt max min sigmoid` (log is
-natural). It becomes a small immutable tree with five kinds of node in which subtraction and division have been written as
-sums and products, so that whoever walks the tree (the compiler, the printers, the search for starting points) has five cases
-to treat and no more.
+natural). It becomes a small immutable tree with six kinds of node in which subtraction and division have been written
+as sums and products, so that whoever walks the tree (the compiler, the search for starting points) has six cases to
+treat and no more.
 
-Numbers are folded in double precision while the tree is built: `9^9^9^9` is an error here and never a big integer elsewhere.
+Numbers are folded in double precision while the tree is built: `9^9^9^9` is an error here and never a big integer
+elsewhere.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = [
     "Num",
     "Pow",
     "Sym",
+    "definition",
     "expand",
     "names",
     "parse",
@@ -35,7 +37,7 @@ __all__ = [
 ]
 
 FUNCTIONS = frozenset({"exp", "log", "sqrt", "max", "min", "sigmoid"})
-MAX_NAMES = 64
+MAX_NAMES = 80  # a mixture law of twelve domains has 67
 _UNARY: dict[str, Callable[[float], float]] = {
     "exp": math.exp,
     "log": math.log,
@@ -104,6 +106,15 @@ def parse(text: str) -> Node:
     if len(found) > MAX_NAMES:
         raise FormulaError(f"the formula has {len(found)} different names, the limit is {MAX_NAMES}")
     return root
+
+
+def definition(text: str) -> Node:
+    """Parse the text of a derived or tied parameter: a formula, or just a number.
+
+    >>> definition("0.5"), definition("alpha")
+    (Num(value=0.5), Sym(name='alpha'))
+    """
+    return _convert(parse_expression(text, FUNCTIONS, error=FormulaError))
 
 
 def names(root: Node) -> tuple[str, ...]:
@@ -213,6 +224,12 @@ def mul(*factors: Node) -> Node:
             else:
                 flat.append(part)
     if constant == 0:
+        if all(
+            part != Num(0.0)
+            for factor in factors
+            for part in (factor.factors if isinstance(factor, Mul) else (factor,))
+        ):
+            raise FormulaError("the product of the constants in the formula is too small for double precision")
         return Num(0.0)
     if constant != 1 or not flat:
         flat.insert(0, _number(constant, "product"))
@@ -267,13 +284,11 @@ def _convert(tree: ast.expr) -> Node:
         return _number(float(tree.value), str(tree.value)[:20])  # type: ignore[arg-type]  # checked by parse_expression
     if isinstance(tree, ast.Name):
         if tree.id in FUNCTIONS:
-            raise FormulaError(
-                f'"{tree.id}" at character {tree.col_offset + 1} is a function; write {tree.id}(...)'
-            )
+            raise FormulaError(f'"{tree.id}" at character {tree.col_offset + 1} is a function; write {tree.id}(...)')
+        if tree.id.startswith("_"):
+            raise FormulaError(f'the name "{tree.id[:20]}" begins with an underscore; begin it with a letter')
         if len(tree.id) > 40:
-            raise FormulaError(
-                f"the name {tree.id[:20]}... is {len(tree.id)} characters long, the limit is 40"
-            )
+            raise FormulaError(f"the name {tree.id[:20]}... is {len(tree.id)} characters long, the limit is 40")
         return Sym(tree.id)
     if isinstance(tree, ast.UnaryOp):
         operand = _convert(tree.operand)
@@ -285,9 +300,7 @@ def _convert(tree: ast.expr) -> Node:
         return power(_convert(tree.left), _convert(tree.right))
     sums = isinstance(tree.op, ast.Add | ast.Sub)
     chain, parts = tree, []
-    while isinstance(chain, ast.BinOp) and isinstance(
-        chain.op, (ast.Add | ast.Sub) if sums else (ast.Mult | ast.Div)
-    ):
+    while isinstance(chain, ast.BinOp) and isinstance(chain.op, (ast.Add | ast.Sub) if sums else (ast.Mult | ast.Div)):
         part = _convert(chain.right)
         if isinstance(chain.op, ast.Sub):
             part = mul(Num(-1.0), part)

@@ -1,7 +1,7 @@
 """A law: one formula, the domains of its parameters, its source, and published constants if it has any.
 
-Everything else about a law is derived from the formula: evaluation, derivatives, LaTeX, the printed equation with numbers in
-it, JavaScript. Nothing about a law is written twice.
+Everything else about a law is derived from the formula: evaluation, derivatives, LaTeX, the printed equation with
+numbers in it, JavaScript. Nothing about a law is written twice.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -21,16 +21,22 @@ from scalinglens.laws import formula as grammar
 from scalinglens.laws.backends import javascript_function, numpy_function
 from scalinglens.laws.domain import Domain, estimated_in_logs
 from scalinglens.laws.formula import Node
-from scalinglens.laws.program import Builder
+from scalinglens.laws.program import Builder, Ref, sign
 from scalinglens.quantities import QUANTITIES
 
 __all__ = ["Compiled", "Law"]
 
-# Inputs that may be zero or negative; every other input is a count or a positive amount.
+# Inputs that may be zero or negative unless the law says otherwise; every other input is a count or a positive amount.
 SIGNED_INPUTS = frozenset(
-    "elo pc1 pc2 pc3 years days sparsity kl h1 h2 r1 r2 r3 use_logits use_pretraining lr_annealing loss_teacher steps_first steps_second".split()
+    [
+        *("years", "days", "elo", "pc1", "pc2", "pc3"),  # measured from a zero that somebody chose
+        *("sparsity", "kl", "lr_annealing", "steps_first", "steps_second"),  # nothing pruned, not yet trained
+        *("use_logits", "use_pretraining"),  # 0 or 1
+        *("loss_teacher",),
+    ]
 )
-_SHARE = re.compile(r"[hr][1-9][0-9]?")  # mixture shares h1, h2, ... of the templates
+_NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")  # a name in a formula; the e of 1e9 is none
+_SHARE = re.compile(r"[hr][1-9][0-9]?")  # shares h1, h2, ... of a mixture; one of them may be zero
 
 
 def is_input(name: str) -> bool:
@@ -58,7 +64,7 @@ class Law:
         formula: text as written.
         output: the quantity it returns.
         unit: unit of the output.
-        domains: parameter -> where it may lie; absent means positive.
+        domains: parameter or input -> where it may lie; absent means positive (inputs: `SIGNED_INPUTS` any number).
         derived: parameter -> formula in other parameters; recomputed wherever those move.
         constants: published values, possibly of some parameters only.
         tags: evidence tag of each constant: V verified, S secondary source, D derived, U unverified.
@@ -80,9 +86,7 @@ class Law:
     def __post_init__(self) -> None:
         for name in ("domains", "derived", "constants", "tags", "about"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
-        known = set(grammar.names(self._written)) | {
-            n for text in self.derived.values() for n in _names(text)
-        }
+        known = set(grammar.names(self._written)) | {n for text in self.derived.values() for n in _names(text)}
         for what, words in (
             ("domain", self.domains),
             ("constant", self.constants),
@@ -93,6 +97,9 @@ class Law:
                     raise FormulaError(
                         f'the {what} of "{word}" belongs to no name in {self.formula!r}{did_you_mean(word, known)}'
                     )
+
+    def __hash__(self) -> int:  # equal laws have equal text; the mappings themselves cannot be hashed
+        return hash((self.name, self.formula, self.output))
 
     def __reduce__(self) -> Any:  # mapping proxies do not pickle
         plain = (dict(getattr(self, name)) for name in ("domains", "derived", "constants", "tags"))
@@ -120,24 +127,27 @@ class Law:
     def tree(self) -> Node:
         """The syntax tree with derived parameters written out."""
         return grammar.substitute(
-            self._written, {name: grammar.parse(text) for name, text in self.derived.items()}
+            self._written, {name: grammar.definition(text) for name, text in self.derived.items()}
         )
 
     @functools.cached_property
     def inputs(self) -> tuple[str, ...]:
-        """Measured quantities in the formula, in order of appearance; one with a published value (a price) is a parameter."""
-        return tuple(
-            name for name in grammar.names(self.tree) if is_input(name) and name not in self.constants
-        )
+        """Measured quantities in the formula, in order of appearance; a published price or rate is a parameter."""
+        return tuple(name for name in grammar.names(self.tree) if is_input(name) and name not in self.constants)
 
     @functools.cached_property
     def parameters(self) -> tuple[str, ...]:
         """Free parameters, in order of appearance."""
         return tuple(name for name in grammar.names(self.tree) if name not in self.inputs)
 
-    def domain(self, parameter: str) -> Domain:
-        """Where a parameter may lie; positive unless the law says otherwise."""
-        return self.domains.get(parameter, Domain())
+    def domain(self, name: str) -> Domain:
+        """Where a parameter or an input may lie; positive unless the law, or for an input the glossary, says otherwise.
+
+        >>> str(Law("typed", "a + b*years^c", domains={"c": Domain(0, 2)}).domain("c"))
+        '(0, 2]'
+        """
+        signed = name in self.inputs and (name in SIGNED_INPUTS or bool(_SHARE.fullmatch(name)))
+        return self.domains.get(name, Domain(-math.inf) if signed else Domain())
 
     @functools.cached_property
     def coordinates(self) -> Mapping[str, str]:
@@ -151,12 +161,22 @@ class Law:
     def signs(self) -> dict[str, int]:
         """Signs of inputs and parameters that hold for all their values."""
         signs = {name: self.domain(name).sign for name in self.parameters}
-        return signs | {
-            name: 0 if name in SIGNED_INPUTS or _SHARE.fullmatch(name) else 1 for name in self.inputs
-        }
+        for name in self.inputs:  # an input may be zero exactly, and has then no logarithm
+            where = self.domain(name)
+            signs[name] = int(where.low > 0 or (where.low == 0 and where.open))
+        return signs
 
     def with_ties(self, ties: Mapping[str, str | float]) -> Law:
         """Return the law with parameters replaced by numbers or by formulas in the others.
+
+        Args:
+            ties: parameter -> number, or formula in names of the law; a formula may name another tied parameter.
+
+        Returns:
+            A law without those parameters; they are in its `derived`.
+
+        Raises:
+            FormulaError: no such parameter, a number that is not finite, or ties that go round in a circle.
 
         >>> Law("typed", "E + A/params^alpha + B/tokens^beta").with_ties({"beta": "alpha"}).parameters
         ('E', 'A', 'alpha', 'B')
@@ -164,13 +184,14 @@ class Law:
         for name in ties:
             if name not in self.parameters:
                 raise FormulaError(
-                    f'the law has no parameter "{name}" to tie or pin{did_you_mean(name, self.parameters)}; it has {", ".join(self.parameters)}'
+                    f'the law has no parameter "{name}" to tie or pin{did_you_mean(name, self.parameters)}; '
+                    f"it has {', '.join(self.parameters)}"
                 )
-        texts = {name: text if isinstance(text, str) else repr(float(text)) for name, text in ties.items()}
-        for name, text in texts.items():
-            if name in _names(text):
-                raise FormulaError(f'"{name}" cannot be tied to itself: {name} = {text}')
-        keep = lambda words: {name: value for name, value in words.items() if name not in ties}  # noqa: E731
+        texts = _resolved({name: _tie_text(name, tie) for name, tie in ties.items()})
+
+        def keep(words: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in words.items() if name not in ties}
+
         earlier = {name: _substituted(text, texts) for name, text in self.derived.items()}
         return replace(
             self,
@@ -186,15 +207,23 @@ class Law:
         """Array code for the law, cached by formula.
 
         Args:
-            mode: "value"; "fit" (first and second derivatives by the estimation coordinates); "inputs" (first and second
-                derivatives by log inputs, parameters as they are).
+            mode: "value"; "fit" (first and second derivatives by the estimation coordinates); "inputs" (first and
+                second derivatives by log inputs, parameters as they are).
+
+        Cost: about a millisecond for a law of five parameters, once per formula.
         """
         coordinates = (
-            tuple(self.coordinates.items())
-            if mode == "fit"
-            else tuple((name, "linear") for name in self.parameters)
+            tuple(self.coordinates.items()) if mode == "fit" else tuple((name, "linear") for name in self.parameters)
         )
         return _compile(self.tree, coordinates, self.inputs, tuple(sorted(self.signs.items())), mode)
+
+    def affine_terms(self) -> Callable[[tuple[np.ndarray, ...]], list[tuple[np.ndarray, dict[int, np.ndarray]]]] | None:
+        """Return the law as a log-sum-exp of affine functions of its coordinates, or None where it is not one.
+
+        The result, called with one array [rows] per input, gives per term its constant [rows] and the dictionary
+        coordinate -> slope [rows]: ln(output) = ln sum_k exp(constant_k + sum_i slope_ki u_i).
+        """
+        return _affine_terms(self.tree, tuple(self.coordinates.items()), self.inputs, tuple(sorted(self.signs.items())))
 
     def value(
         self,
@@ -212,7 +241,7 @@ class Law:
             Array of the broadcast shape of everything given.
 
         Raises:
-            PredictionError: an input or a constant is missing, negative where it must be positive, or not finite.
+            PredictionError: an input or a constant is missing, outside its domain's sign, or not finite.
 
         Cost: one pass per operation of the formula over the arrays.
 
@@ -226,8 +255,8 @@ class Law:
         compiled = self.compiled("value")
         with np.errstate(all="ignore"):
             (value,) = compiled.run(theta, compiled.prepare(x))
+            value = np.exp(value) if compiled.log else value
         shape = np.broadcast_shapes(*(a.shape for a in (*theta, *x))) if (theta or x) else ()
-        value = np.exp(value) if compiled.log else value
         return np.broadcast_to(np.asarray(value, dtype=float), shape).copy()
 
     def elasticities(
@@ -247,40 +276,37 @@ class Law:
         theta = self._parameter_arrays({**self.constants, **(constants or {})})
         x = self.input_arrays({**(points or {}), **columns})
         if any(np.any(a <= 0) for a in x):
-            raise PredictionError(
-                "an elasticity needs positive inputs, because it is a derivative by their logarithm"
-            )
+            raise PredictionError("an elasticity needs positive inputs, because it is a derivative by their logarithm")
         compiled = self.compiled("inputs")
         with np.errstate(all="ignore"):
             value, *slopes = compiled.run(tuple(np.log(a) for a in x), compiled.prepare(theta))
+            scale = np.exp(value) if compiled.log else 1.0
+            by_position = dict(zip(compiled.gradient, slopes[: len(compiled.gradient)], strict=True))
+            found = [np.asarray(scale * by_position.get(i, 0.0), dtype=float) for i in range(len(self.inputs))]
         shape = np.broadcast_shapes(*(a.shape for a in (*theta, *x)))
-        scale = np.exp(value) if compiled.log else 1.0
-        by_position = dict(zip(compiled.gradient, slopes[: len(compiled.gradient)], strict=True))
-        return {
-            name: np.broadcast_to(
-                np.asarray(scale * by_position.get(position, 0.0), dtype=float), shape
-            ).copy()
-            for position, name in enumerate(self.inputs)
-        }
+        return {name: np.broadcast_to(slope, shape).copy() for name, slope in zip(self.inputs, found, strict=True)}
 
     def input_arrays(self, points: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
         """Check points and return one float array per input of the law, in its order."""
-        unknown = [name for name in points if name not in self.inputs and not is_input(name)]
-        if unknown:
-            raise PredictionError(
-                f'the law has no input "{unknown[0]}"{did_you_mean(unknown[0], self.inputs)}; it needs {", ".join(self.inputs)}'
-            )
+        unknown = next((name for name in points if name not in self.inputs and not is_input(name)), None)
+        if unknown is not None:
+            near = did_you_mean(unknown, self.inputs)
+            raise PredictionError(f'the law has no input "{unknown}"{near}; it needs {", ".join(self.inputs)}')
         arrays = []
         for name in self.inputs:
             if name not in points:
                 raise PredictionError(f'the law needs "{name}"; give its value, for example {name}=1e9')
             array = np.asarray(points[name], dtype=float)
-            wrong = ~np.isfinite(array) | ((array <= 0) if self.signs[name] > 0 else False)
+            domain = self.domain(name)
+            wrong = ~np.isfinite(array) | (array < domain.low) | (array > domain.high)
+            wrong |= (array <= 0) if self.signs[name] > 0 else False
             if np.any(wrong):
                 where = int(np.argmax(wrong))
-                raise PredictionError(
-                    f'"{name}" is {np.ravel(array)[where]:g} at point {where}; it must be a finite{" positive" if self.signs[name] > 0 else ""} number'
+                must = (
+                    "a finite number" if domain.low == -math.inf and domain.high == math.inf else f"finite and {domain}"
                 )
+                must = must.replace("and (", "in (").replace("and [", "in [")
+                raise PredictionError(f'"{name}" is {np.ravel(array)[where]:g} at point {where}; it must be {must}')
             arrays.append(array)
         return tuple(arrays)
 
@@ -290,15 +316,24 @@ class Law:
             raise PredictionError(
                 f"{self.name} has no value for {', '.join(missing)}; fit the law to runs, or give the values"
             )
-        return tuple(np.asarray(constants[name], dtype=float) for name in self.parameters)
+        arrays = tuple(np.asarray(constants[name], dtype=float) for name in self.parameters)
+        for name, array in zip(self.parameters, arrays, strict=True):
+            domain = self.domain(name)
+            # only the sign matters: beyond another bound the formula still means something, so it is evaluated
+            wrong = ~np.isfinite(array) | ((array * domain.sign < 0) if domain.sign else False)
+            if np.any(wrong):
+                value = np.ravel(array)[int(np.argmax(wrong))]
+                raise PredictionError(
+                    f'the parameter "{name}" is {value:g}, but {self.name} needs it '
+                    f"{'finite' if not math.isfinite(value) else 'positive' if domain.sign > 0 else 'negative'}"
+                )
+        return arrays
 
     # ---- other forms of the formula -------------------------------------------------------------------------------
 
     def javascript(self) -> str:
         """Return the law as a JavaScript arrow function of one object: `({E, A, ..., params, tokens}) => number`."""
-        builder = Builder(
-            {name: "linear" for name in self.parameters}, self.inputs, self.signs, derivatives=False
-        )
+        builder = Builder(dict.fromkeys(self.parameters, "linear"), self.inputs, self.signs, derivatives=False)
         root, log = builder.root(self.tree)
         return javascript_function(builder, root.value, self.parameters, self.inputs, log)
 
@@ -311,6 +346,12 @@ class Law:
         from scalinglens.laws.render import latex
 
         return latex(self)
+
+    def card(self, *, unverified: bool = False) -> str:
+        """Return everything known about the law as text for the terminal; see `scalinglens.laws.card`."""
+        from scalinglens.laws.card import card
+
+        return card(self, unverified=unverified)
 
     def __str__(self) -> str:
         return f"{self.output} = {self.formula}"
@@ -327,7 +368,7 @@ def _compile(
     known = dict(signs)
     if mode == "inputs":  # differentiate by log inputs; parameters play the part of the data
         builder = Builder(
-            {name: "log" for name in inputs},
+            dict.fromkeys(inputs, "log"),
             tuple(name for name, _ in coordinates),
             {**known, **dict.fromkeys(inputs, 1)},
             True,
@@ -336,22 +377,73 @@ def _compile(
         builder = Builder(dict(coordinates), inputs, known, mode == "fit")
     root, log = builder.root(tree)
     gradient = tuple(sorted(root.gradient)) if mode != "value" else ()
-    hessian = (
-        tuple(sorted(key for key, entry in root.hessian.items() if entry != 0.0)) if mode != "value" else ()
-    )
+    hessian = tuple(sorted(key for key, entry in root.hessian.items() if entry != 0.0)) if mode != "value" else ()
     results = [root.value, *(root.gradient[i] for i in gradient), *(root.hessian[key] for key in hessian)]
     prepare, run = numpy_function(builder, results)
     return Compiled(prepare, run, log, gradient, hessian)
 
 
+@functools.lru_cache(maxsize=256)
+def _affine_terms(
+    tree: Node,
+    coordinates: tuple[tuple[str, str], ...],
+    inputs: tuple[str, ...],
+    signs: tuple[tuple[str, int], ...],
+) -> Callable[[tuple[np.ndarray, ...]], list[tuple[np.ndarray, dict[int, np.ndarray]]]] | None:
+    known = dict(signs)
+    terms = grammar.expand(tree, limit=8)
+    if not all(sign(term, known) > 0 for term in terms):
+        return None
+    builder = Builder(dict(coordinates), inputs, known, derivatives=True)
+    logs = [builder.log(term) for term in terms]
+    moving = [
+        entry for part in logs for entry in part.gradient.values() if isinstance(entry, Ref) and entry.on_parameters
+    ]
+    bent = any(entry != 0.0 for part in logs for entry in part.hessian.values())
+    if moving or bent:
+        return None
+    results = [entry for part in logs for entry in (part.value, *part.gradient.values())]
+    prepare, run = numpy_function(builder, results)
+
+    def evaluate(arrays: tuple[np.ndarray, ...]) -> list[tuple[np.ndarray, dict[int, np.ndarray]]]:
+        rows = len(arrays[0]) if arrays else 1
+        found = iter(run((np.zeros(1),) * len(coordinates), prepare(arrays)))
+        full = lambda value: np.broadcast_to(np.asarray(value, dtype=float), (rows,)).copy()  # noqa: E731
+        return [(full(next(found)), {i: full(next(found)) for i in part.gradient}) for part in logs]
+
+    return evaluate
+
+
 def _names(text: str) -> tuple[str, ...]:
     """Names in a formula that may also be a plain number."""
-    try:
-        return () if math.isfinite(float(text)) else ()
-    except ValueError:
-        return grammar.names(grammar.parse(text))
+    return grammar.names(grammar.definition(text))
+
+
+def _tie_text(name: str, tie: str | float) -> str:
+    if isinstance(tie, str):
+        text = tie.strip()
+    elif math.isfinite(tie):
+        text = repr(float(tie))
+    else:
+        raise FormulaError(f'"{name}" cannot be pinned to {tie}; give a finite number')
+    if name in _names(text):
+        raise FormulaError(f'"{name}" cannot be tied to itself: {name} = {text}')
+    return text
+
+
+def _resolved(texts: Mapping[str, str]) -> dict[str, str]:
+    """Write ties into each other until none names another."""
+    found = dict(texts)
+    for _ in texts:
+        found = {name: _substituted(text, texts) for name, text in found.items()}
+        if not any(other in _names(text) for text in found.values() for other in texts):
+            return found
+    if not found:
+        return found
+    circle = ", ".join(f"{name} = {text}" for name, text in texts.items())
+    raise FormulaError(f"the ties go round in a circle: {circle}")
 
 
 def _substituted(text: str, ties: Mapping[str, str]) -> str:
     """Write ties into the text of a derived parameter, whole words only."""
-    return re.sub(r"[A-Za-z_]\w*", lambda word: f"({ties[word[0]]})" if word[0] in ties else word[0], text)
+    return _NAME.sub(lambda word: f"({ties[word[0]]})" if word[0] in ties else word[0], text)

@@ -1,8 +1,8 @@
 """Compile a formula into straight-line code: value, gradient and Hessian for NumPy, value for JavaScript.
 
-Positive parts of a formula are carried as logarithms. A sum of positive terms becomes a log-sum-exp, a power a product, a
-product a sum; so a broken power law with a sharp break, (1 + (x/d)^(1/f))^(-c f), neither overflows nor loses digits, and a
-parameter estimated in logs enters without a detour. Parts of unknown sign are carried as they are.
+Positive parts of a formula are carried as logarithms. A sum of positive terms becomes a log-sum-exp, a power a product,
+a product a sum; so a broken power law with a sharp break, (1 + (x/d)^(1/f))^(-c f), neither overflows nor loses digits,
+and a parameter estimated in logs enters without a detour. Parts of unknown sign are carried as they are.
 
 The code is a list of instructions in single-assignment form with common parts shared. Derivatives are built forward, to
 second order, on the same list: each value knows which parameters it depends on and nothing is computed for the others.
@@ -24,6 +24,8 @@ from scalinglens.errors import FormulaError
 from scalinglens.laws.formula import Add, Call, Mul, Node, Num, Pow, Sym
 
 __all__ = ["Builder", "Derivatives", "Ref", "Sign", "sign"]
+
+MAX_INSTRUCTIONS = 30_000  # the longest code of the catalogue, twelve breaks with derivatives, has a tenth of that
 
 Sign = Mapping[str, int]  # +1 or -1 for names known to be positive or negative; others are absent
 
@@ -79,22 +81,18 @@ class Builder:
     """Collects instructions for one tree.
 
     Args:
-        coordinates: name -> "log" or "linear" for each name to differentiate by, in the order of the coordinates; a "log" name
-            reaches the code as its logarithm.
+        coordinates: name -> "log" or "linear" for each name to differentiate by, in the order of the coordinates; a
+            "log" name reaches the code as its logarithm.
         inputs: the other names, reaching the code as they are.
         known: signs of names.
         derivatives: build derivatives as well as values.
     """
 
-    def __init__(
-        self, coordinates: Mapping[str, str], inputs: tuple[str, ...], known: Sign, derivatives: bool
-    ):
-        self.coordinates = {
-            name: (position, scale) for position, (name, scale) in enumerate(coordinates.items())
-        }
+    def __init__(self, coordinates: Mapping[str, str], inputs: tuple[str, ...], known: Sign, derivatives: bool):
+        self.coordinates = {name: (position, scale) for position, (name, scale) in enumerate(coordinates.items())}
         self.inputs = {name: position for position, name in enumerate(inputs)}
         self.known = known
-        self.second_order = derivatives
+        self.derivatives = derivatives
         self.code: list[tuple[str, tuple[Value | int, ...]]] = []
         self.refs: list[Ref] = []
         self._seen: dict[tuple[str, tuple[Value | int, ...]], Ref] = {}
@@ -114,6 +112,11 @@ class Builder:
             )
         key = (op, arguments)
         if key not in self._seen:
+            if len(self.code) >= MAX_INSTRUCTIONS:
+                raise FormulaError(
+                    f"the formula with its derivatives takes more than {MAX_INSTRUCTIONS} operations; simplify it, "
+                    "or give it fewer parameters"
+                )
             parts = [argument for argument in arguments if isinstance(argument, Ref)]
             ref = Ref(
                 len(self.code),
@@ -130,6 +133,10 @@ class Builder:
         for value in values:
             result = self.emit("add", result, value)
         return result
+
+    def _coordinate(self, position: int) -> Derivatives:
+        value = self.emit("coordinate", position)
+        return Derivatives(value, {position: 1.0} if self.derivatives else {})
 
     # ---- derivative rules -----------------------------------------------------------------------------------------
 
@@ -150,13 +157,8 @@ class Builder:
 
     def _sum(self, parts: list[Derivatives]) -> Derivatives:
         value = self._total([part.value for part in parts])
-        gradient = {
-            i: self._total([p.gradient[i] for p in parts if i in p.gradient])
-            for i in _keys(parts, "gradient")
-        }
-        hessian = {
-            k: self._total([p.hessian[k] for p in parts if k in p.hessian]) for k in _keys(parts, "hessian")
-        }
+        gradient = {i: self._total([p.gradient[i] for p in parts if i in p.gradient]) for i in _keys(parts, "gradient")}
+        hessian = {k: self._total([p.hessian[k] for p in parts if k in p.hessian]) for k in _keys(parts, "hessian")}
         return Derivatives(value, gradient, hessian)
 
     def _product(self, a: Derivatives, b: Derivatives) -> Derivatives:
@@ -184,23 +186,51 @@ class Builder:
         return self._unary(value, a, lambda: value, lambda: value)
 
     def _ln(self, a: Derivatives) -> Derivatives:
-        inverse = lambda: self.emit("div", 1.0, a.value)  # noqa: E731  # a named function would hide that it is one formula
-        return self._unary(
-            self.emit("log", a.value),
-            a,
-            inverse,
-            lambda: self.emit("neg", self.emit("mul", inverse(), inverse())),
-        )
+        def inverse() -> Value:
+            return self.emit("div", 1.0, a.value)
+
+        def bend() -> Value:
+            return self.emit("neg", self.emit("mul", inverse(), inverse()))
+
+        return self._unary(self.emit("log", a.value), a, inverse, bend)
 
     def _reciprocal(self, a: Derivatives) -> Derivatives:
         value = self.emit("div", 1.0, a.value)
-        square = lambda: self.emit("mul", value, value)  # noqa: E731
-        return self._unary(
-            value,
-            a,
-            lambda: self.emit("neg", square()),
-            lambda: self.emit("mul", 2.0, self.emit("mul", value, square())),
-        )
+
+        def slope() -> Value:
+            return self.emit("neg", self.emit("mul", value, value))
+
+        def bend() -> Value:
+            return self.emit("mul", 2.0, self.emit("mul", value, self.emit("mul", value, value)))
+
+        return self._unary(value, a, slope, bend)
+
+    def _sigmoid(self, a: Derivatives) -> Derivatives:
+        value = self.emit("sigmoid", a.value)
+
+        def complement() -> Value:  # 1 - value would lose its digits where the value is nearly one
+            return self.emit("sigmoid", self.emit("neg", a.value))
+
+        def slope() -> Value:
+            return self.emit("mul", value, complement())
+
+        def bend() -> Value:
+            return self.emit("mul", slope(), self.emit("sub", complement(), value))
+
+        return self._unary(value, a, slope, bend)
+
+    def _whole_power(self, a: Derivatives, exponent: Value) -> Derivatives:
+        """a^e for a fixed e: d(a^e) = e a^(e-1) da holds for negative a with whole e, and at zero as well."""
+        below = self.emit("sub", exponent, 1.0)
+
+        def slope() -> Value:
+            return self.emit("mul", exponent, self.emit("pow", a.value, below))
+
+        def bend() -> Value:
+            down = self.emit("pow", a.value, self.emit("sub", exponent, 2.0))
+            return self.emit("mul", self.emit("mul", exponent, below), down)
+
+        return self._unary(self.emit("pow", a.value, exponent), a, slope, bend)
 
     def _log_sum_exp(self, parts: list[Derivatives]) -> Derivatives:
         constants = [part.value for part in parts if isinstance(part.value, float)]
@@ -227,9 +257,7 @@ class Builder:
         for key, term in hessians:
             hessian[key] = self.emit("add", hessian.get(key, 0.0), term)
         for i, j in _pairs(gradient):
-            hessian[i, j] = self.emit(
-                "sub", hessian.get((i, j), 0.0), self.emit("mul", gradient[i], gradient[j])
-            )
+            hessian[i, j] = self.emit("sub", hessian.get((i, j), 0.0), self.emit("mul", gradient[i], gradient[j]))
         return Derivatives(value, gradient, hessian)
 
     def _extremum(self, op: str, a: Derivatives, b: Derivatives) -> Derivatives:
@@ -266,9 +294,7 @@ class Builder:
                 return Derivatives(value)
             case Sym(name) if name in self.coordinates:
                 position, scale = self.coordinates[name]
-                if scale == "log":
-                    return self._exp(self.log(node))
-                return Derivatives(self.emit("coordinate", position), {position: 1.0})
+                return self._exp(self.log(node)) if scale == "log" else self._coordinate(position)
             case Sym(name):
                 return Derivatives(self.emit("input", self.inputs[name]))
             case Add(terms):
@@ -285,15 +311,9 @@ class Builder:
             case Call("exp", (argument,)):
                 return self._exp(self.linear(argument))
             case Call("log", (argument,)):
-                return (
-                    self.log(argument) if sign(argument, self.known) > 0 else self._ln(self.linear(argument))
-                )
+                return self.log(argument) if sign(argument, self.known) > 0 else self._ln(self.linear(argument))
             case Call("sigmoid", (argument,)):
-                a = self.linear(argument)
-                value = self.emit("sigmoid", a.value)
-                slope = lambda: self.emit("mul", value, self.emit("sub", 1.0, value))  # noqa: E731
-                bend = lambda: self.emit("mul", slope(), self.emit("sub", 1.0, self.emit("mul", 2.0, value)))  # noqa: E731
-                return self._unary(value, a, slope, bend)
+                return self._sigmoid(self.linear(argument))
             case Call("max" | "min" as function, arguments):
                 result = self.linear(arguments[0])
                 for argument in arguments[1:]:
@@ -316,29 +336,17 @@ class Builder:
         if sign(base, self.known) > 0:
             return self._exp(self._product(self.linear(exponent), self.log(base)))
         a, e = self.linear(base), self.linear(exponent)
+        if not e.gradient:
+            return self._whole_power(a, e.value)
         value = self.emit("pow", a.value, e.value)
-        if (
-            not e.gradient
-        ):  # d(a^e) = e a^(e-1) da holds for negative bases with whole exponents and at zero as well
-            down = lambda by: self.emit("pow", a.value, self.emit("sub", e.value, by))  # noqa: E731
-            return self._unary(
-                value,
-                a,
-                lambda: self.emit("mul", e.value, down(1.0)),
-                lambda: self.emit(
-                    "mul", self.emit("mul", e.value, self.emit("sub", e.value, 1.0)), down(2.0)
-                ),
-            )
-        u = self._product(e, self._ln(a))
-        return self._unary(value, u, lambda: value, lambda: value)
+        return self._unary(value, self._product(e, self._ln(a)), lambda: value, lambda: value)
 
     def _make_log(self, node: Node) -> Derivatives:
         match node:
             case Num(value):
                 return Derivatives(math.log(value))
             case Sym(name) if name in self.coordinates and self.coordinates[name][1] == "log":
-                position = self.coordinates[name][0]
-                return Derivatives(self.emit("coordinate", position), {position: 1.0})
+                return self._coordinate(self.coordinates[name][0])
             case Add(terms) if all(sign(term, self.known) > 0 for term in terms):
                 return self._log_sum_exp([self.log(term) for term in terms])
             case Mul(factors) if all(sign(factor, self.known) > 0 for factor in factors):
@@ -350,9 +358,7 @@ class Builder:
             case Call("sigmoid", (argument,)):
                 minus = self._scaled(self.linear(argument), -1.0)
                 return self._scaled(self._log_sum_exp([Derivatives(0.0), minus]), -1.0)
-            case Call("max" | "min" as function, arguments) if all(
-                sign(a, self.known) > 0 for a in arguments
-            ):
+            case Call("max" | "min" as function, arguments) if all(sign(a, self.known) > 0 for a in arguments):
                 result = self.log(arguments[0])
                 for argument in arguments[1:]:
                     result = self._extremum(function, result, self.log(argument))

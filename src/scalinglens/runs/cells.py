@@ -47,7 +47,7 @@ def numbers(cells: Iterable[object], scale: float = 1.0, *, factor: bool = True)
     >>> numbers(["70", "1.5B", "", "large"], 1e6)
     (array([7.0e+07, 1.5e+09,     nan,     nan]), {3: 'large'})
     """
-    array = np.asarray(cells)
+    array = cells if isinstance(cells, np.ndarray) else np.array(list(cells), dtype=object)
     if array.dtype.kind in "iuf":
         return array.astype(np.float64) * scale, {}
     values = np.full(len(array), math.nan)
@@ -56,7 +56,7 @@ def numbers(cells: Iterable[object], scale: float = 1.0, *, factor: bool = True)
         if isinstance(cell, bool | np.bool_):
             bad[position] = str(cell)
         elif isinstance(cell, Real | Decimal):
-            values[position] = _scaled(float(cell), scale)
+            values[position] = _plain(cell) * scale
         elif isinstance(cell, str):
             try:
                 values[position] = _number(cell.strip(), scale, factor)
@@ -73,16 +73,18 @@ def _number(text: str, scale: float, factor: bool) -> float:
     if text.lower() in _INFINITE:
         return _INFINITE[text.lower()]
     try:
-        return _scaled(float(text), scale)
+        return float(text) * scale
     except ValueError:
         value = parse_quantity(text)
     # thousands commas and blanks are no unit of the cell's own: the header's unit still applies
     plain = text[-1].isdigit()
     if not factor and not plain:
         raise QuantityError(f"{text!r} is no plain number")
-    return _scaled(value, scale) if plain else value
+    return value * scale if plain else value
 
 
-def _scaled(value: float, scale: float) -> float:
-    # 7 x 1e9 is exact; 6.9 x 1e9 rounds once, as it would for whoever wrote the table
-    return value * scale
+def _plain(cell: Real | Decimal) -> float:
+    try:
+        return float(cell)
+    except OverflowError:
+        return math.inf  # an integer beyond a double: reported as infinite, with its row

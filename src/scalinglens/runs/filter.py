@@ -11,7 +11,7 @@ import numpy as np
 
 from scalinglens.errors import ExpressionError, QuantityError, RunsError, did_you_mean
 from scalinglens.expressions import parse_expression
-from scalinglens.quantities import COUNT_SUFFIXES, parse_quantity
+from scalinglens.quantities import parse_quantity
 from scalinglens.runs.cells import is_missing, numbers
 
 __all__ = ["evaluate_filter", "evaluate_formula"]
@@ -140,7 +140,7 @@ class _Evaluation:
 
     def _value(self, node: ast.expr) -> object:
         if isinstance(node, ast.Constant):
-            return self.texts[int(node.value[1:])] if isinstance(node.value, str) else float(node.value)
+            return self.texts[int(node.value[1:])] if isinstance(node.value, str) else float(node.value)  # type: ignore[arg-type]
         if isinstance(node, ast.Name):
             return self._column(node.id)
         if isinstance(node, ast.Compare):
@@ -169,7 +169,8 @@ class _Evaluation:
         if cells is None:
             shown = ", ".join(list(self.known)[:20]) + (", ..." if len(self.known) > 20 else "")
             raise RunsError(
-                f"{self.what} {self.text!r}: there is no column {name!r}{did_you_mean(name, self.known)}; known are {shown}"
+                f"{self.what} {self.text!r}: there is no column {name!r}{did_you_mean(name, self.known)}; "
+                f"known are {shown}"
             )
         values, bad = numbers(cells)
         if not bad:
@@ -232,6 +233,3 @@ def _fold(function: Callable[..., np.ndarray], values: tuple[np.ndarray, ...]) -
     for value in values[1:]:
         result = function(result, value)
     return result
-
-
-assert {"k", "m", "b", "t"} <= COUNT_SUFFIXES.keys()

@@ -1,6 +1,6 @@
 """Which column of a table is which quantity: by name and unit, never by guess.
 
-A header is read as a name plus an optional unit: "params (M)", "tokens_B", "loss [bits]", "log10_flops", "val_perplexity".
+A header is read as a name plus an optional unit: "params (M)", "tokens_B", "loss [bits]", "log10_flops", "val_ppl".
 Two columns that could be the same quantity and hold different numbers are an error which lists them.
 """
 
@@ -149,7 +149,7 @@ def _with_unit(name: str, unit: str, *, exact: bool) -> Header | None:
 def candidates(columns: Sequence[str]) -> dict[str, list[tuple[str, Header]]]:
     """Return, per quantity, the columns that could be it: an exact name alone if there is one, perplexities last.
 
-    The loss is stricter: trackers write the training loss as `loss` beside `eval_loss`, so an exact name settles nothing.
+    The loss is stricter: trackers write the training loss as `loss` beside `eval_loss`, so no name settles it.
     """
     found: dict[str, list[tuple[str, Header]]] = {}
     for column in columns:

@@ -1,4 +1,4 @@
-"""`Runs`: a checked table with one row per measured loss, which knows where each number came from and what was dropped."""
+"""`Runs`: a checked table, one row per measured loss, that knows where each number came from and what was dropped."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Column:
             return f"{self.name} <- formula {self.source}{unit}"
         source = f"column {self.source!r}"
         if self.rule:
-            source = f"{self.rule}, from {source}"
+            source = f"{self.rule} {source}"
         elif self.scale != 1.0:
             source += f" x {self.scale:.6g}"
         return f"{self.name} <- {source}{' as mapped' if self.how == 'mapped' else ''}{unit}"
@@ -138,7 +138,7 @@ class Runs:
     def _without(self, fails: np.ndarray, reason: str) -> Runs:
         if not fails.any():
             return self
-        frame = self.frame[~fails].reset_index(drop=True)
+        frame = self.frame.loc[~fails].reset_index(drop=True)
         gone = Dropped(reason, tuple(int(row) for row in self.rows[fails]))
         return replace(
             self,
@@ -160,8 +160,8 @@ class Runs:
         if bad:
             row = next(iter(bad))
             raise RunsError(
-                f"column {name} of {self.origin} is no number in {len(bad)} of {len(self)} runs, first {bad[row]!r} at row "
-                f"{self.rows[row]}; use labels({name!r}) for groups"
+                f"column {name} of {self.origin} is no number in {len(bad)} of {len(self)} runs, first {bad[row]!r} at "
+                f"row {self.rows[row]}; use labels({name!r}) for groups"
             )
         return values
 
@@ -263,9 +263,8 @@ class Runs:
         items += [f"note: {note}" for note in self.notes] + [f"warning: {warning}" for warning in self.warnings]
         listed = "".join(f"<li>{html.escape(item)}</li>" for item in items)
         head = html.escape(f"{len(self)} of {self.rows_read} rows of {self.origin}")
-        return (
-            f"<p><b>{head}</b></p><table><tr><th>column</th><th>source</th><th>range</th></tr>{rows}</table>"
-            + (f"<ul>{listed}</ul>" if listed else "")
+        return f"<p><b>{head}</b></p><table><tr><th>column</th><th>source</th><th>range</th></tr>{rows}</table>" + (
+            f"<ul>{listed}</ul>" if listed else ""
         )
 
 

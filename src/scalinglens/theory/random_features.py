@@ -13,6 +13,7 @@ Source: Bordelon, Atanasov and Pehlevan 2024, A Dynamical Model of Neural Scalin
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,10 +100,10 @@ class RandomFeatures:
         return remaining @ self.target_power + self.noise
 
     def loss_of_params(self, params: np.ndarray | float) -> np.ndarray:
-        """Test loss after unlimited steps: kappa sum_k k^-a / (k^-b + kappa) + sigma^2 with sum_k k^-b/(k^-b + kappa) = N.
+        """Test loss after unlimited steps: kappa sum_k k^-a / (k^-b + kappa) + sigma^2.
 
-        This is the large-N theory of the projection on N random directions; the mean over real draws of the features
-        lies a relative 0.25/N to 0.45/N above it.
+        kappa solves sum_k k^-b / (k^-b + kappa) = N. This is the large-N theory of the projection on N random
+        directions; the mean over real draws of the features lies a relative 0.25/N to 0.45/N above it.
 
         Args:
             params: numbers of features N, any shape; for N >= modes only the noise is left.
@@ -129,5 +130,5 @@ class RandomFeatures:
 
         low = np.log(spectrum[-1]) - np.log(self.modes) - 2.0
         high = np.log(np.sum(spectrum) / width) + 1.0
-        kappa = float(np.exp(brentq(excess, low, high, xtol=1e-13)))  # pyright: ignore[reportArgumentType]
+        kappa = math.exp(brentq(excess, low, high, xtol=1e-13))  # pyright: ignore[reportArgumentType, reportCallIssue]
         return float(np.sum(kappa * self.target_power / (spectrum + kappa)))

@@ -1,0 +1,321 @@
+"""The picture of a fit: what was measured, what the law says, how far it can be trusted, what it missed.
+
+Built on the public face of a fit alone (law, points, observed, residuals, predict, parameters, status, draws), so a law
+typed a minute ago gets the same picture as a published one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scalinglens.figures.figure import (
+    ACCENT,
+    INK,
+    MUTED,
+    Axis,
+    Band,
+    ColourScale,
+    Figure,
+    Format,
+    Line,
+    Mark,
+    Panel,
+    Points,
+    Rule,
+    level,
+    series,
+    tick_text,
+)
+from scalinglens.quantities import format_number
+
+__all__ = ["fit_figure", "law_text"]
+
+CURVES = 6  # representative curves when there are more than EXACT distinct values
+EXACT = 8
+REACH = 10.0  # how far beyond the data the law is shown
+OUTLIER = 4.0  # robust standard deviations
+NODES = 80  # points of a curve
+
+FLAGS = {
+    "at_bound": "At a bound: a parameter stands at the edge of its domain",
+    "not_identified": "Not identified: the data do not determine every parameter, do not extrapolate",
+    "not_converged": "Not converged: no optimum was found, the curve is not a fit",
+}
+
+
+def fit_figure(fit: Any, *, level: float = 0.9) -> Figure:
+    """Show a fit: data with fitted curves and their extrapolation on the left, residuals on the right.
+
+    One input: a curve with its band. Two inputs: loss against one of them (the other than `params`, else the one of
+    wider range), one curve for each value of the other, which is the colour; the curve of its largest value goes on to
+    ten times the data. Three and more: predicted against observed.
+
+    Args:
+        fit: a `Fit`; an empty `fit.draws` gives curves without a band.
+        level: probability of the interval shown.
+
+    Returns:
+        A `Figure`; draw it with `figures.matplotlib.draw`.
+
+    Cost: two calls of `fit.predict` with at most 720 points.
+    """
+    inputs = tuple(fit.law.inputs)
+    if len(inputs) == 1:
+        main = _one_input(fit, inputs[0], level)
+    elif len(inputs) == 2:
+        main = _two_inputs(fit, *_horizontal_first(fit.points, inputs), level)
+    else:
+        main = _predicted_observed(fit, inputs)
+    return Figure(
+        title=law_text(fit),
+        panels=(main, _residuals(fit, main)),
+        subtitle=_subtitle(fit, level),
+        note=_note(fit),
+        flag=FLAGS.get(fit.status, ""),
+    )
+
+
+def law_text(fit: Any) -> str:
+    """Return the law with its numbers in it, superscripts marked as ^{...}: loss = 1.82 + 482 / params^{0.348}."""
+    values = {name: estimate.value for name, estimate in fit.parameters.items()}
+    shown = {name: _number(value, *_interval(fit.parameters[name])) for name, value in values.items()}
+    formula = fit.law.formula.replace("**", "^")
+    # an exponent that is a single name or number is raised; a longer one keeps its parentheses
+    formula = re.sub(r"\^\s*(-?)\s*(\w+(?:\.\d+)?)", r"^{\1\2}", formula)
+    formula = re.sub(r"(?<![\w.])[\d.]+e\+?-?\d+", lambda match: _powers(match.group()), formula)
+    text = re.sub(r"(?<![\w.])[A-Za-z_]\w*", lambda match: shown.get(match.group(), match.group()), formula)
+    text = re.sub(r"\s*/\s*", " / ", text)
+    text = re.sub(r"\s*\*\s*", " × ", text)
+    # a negative value after a sign: one sign is enough
+    text = re.sub(r"\{--", "{", text)
+    text = re.sub(r"-\s*-\s*", "+ ", re.sub(r"\+\s*-\s*", "- ", text))
+    return "loss = " + text.replace("-", "−")
+
+
+def _one_input(fit: Any, name: str, probability: float) -> Panel:
+    x = fit.points[name]
+    axis = _axis(fit, name)
+    inside, beyond = _stretch(x, axis.scale)
+    where = np.concatenate([inside, beyond[1:]])
+    loss, low, high = _predict(fit, {name: where}, probability)
+    marks: list[Mark] = []
+    if low is not None and high is not None:
+        marks.append(Band(where, low, high, ACCENT, f"{probability:.0%} interval"))
+    marks += [
+        Line(where[: len(inside)], loss[: len(inside)], ACCENT, 1.8),
+        Line(where[len(inside) - 1 :], loss[len(inside) - 1 :], ACCENT, 1.6, "dashed"),
+        Rule(float(x.max()), "x", MUTED, "dotted", "beyond the data"),
+        Points(x, fit.observed, series(0), size=5),
+    ]
+    seen = np.concatenate([fit.observed, loss, *([] if low is None else [low])])
+    return Panel("Data and law", axis, _loss_axis(fit, seen), tuple(marks), weight=1.12)
+
+
+def _two_inputs(fit: Any, name: str, other: str, probability: float) -> Panel:
+    x, colour_by = fit.points[name], fit.points[other]
+    axis = _axis(fit, name)
+    sizes = _representatives(colour_by)
+    inside, beyond = _stretch(x, axis.scale)
+    grid = np.tile(inside, len(sizes))
+    loss, _, _ = _predict(fit, {name: grid, other: np.repeat(sizes, len(inside))}, None)
+    curves = loss.reshape(len(sizes), -1)
+    ahead, low, high = _predict(fit, {name: beyond, other: np.full(len(beyond), sizes[-1])}, probability)
+
+    scale = _colour_scale(fit, other)
+    tint = _tint(scale)
+    marks: list[Mark] = []
+    beyond_text = "beyond the data"
+    if low is not None and high is not None:
+        marks.append(Band(beyond, low, high, tint(sizes[-1])))
+        beyond_text += f", {probability:.0%} interval"
+    marks.append(Rule(float(x.max()), "x", MUTED, "dotted", beyond_text))
+    points = Points(x, fit.observed, levels=colour_by if scale else None, size=4.6)
+    for size, curve in zip(sizes, curves, strict=True):
+        text = tick_text(float(f"{size:.2g}") if size >= 1e4 else float(size), _format(colour_by))
+        last = size == sizes[-1]
+        marks.append(Line(inside, curve, tint(size), 1.4, label="" if last else text))
+        if last:
+            marks.append(Line(beyond, ahead, tint(size), 1.4, "dashed", text))
+    marks.append(points)
+    # curves may leave the panel at the left: the data and the extrapolation decide what is seen
+    seen = np.concatenate([fit.observed, ahead, *([] if low is None else [low])])
+    return Panel("Data and law", axis, _loss_axis(fit, seen), tuple(marks), scale, weight=1.12)
+
+
+def _predicted_observed(fit: Any, inputs: tuple[str, ...]) -> Panel:
+    predicted = _predicted(fit)
+    by = "params" if "params" in inputs else max(inputs, key=lambda name: _log_range(fit.points[name]))
+    scale = _colour_scale(fit, by)
+    both = np.concatenate([predicted, fit.observed])
+    ends = (float(both.min()), float(both.max()))
+    axis = _loss_axis(fit, both)
+    marks: tuple[Mark, ...] = (
+        Line(ends, ends, MUTED, 1.0),
+        Points(predicted, fit.observed, INK, fit.points[by] if scale else None, size=4.6),
+    )
+    unit = axis.label.removeprefix("loss")
+    return Panel(
+        "Observed against predicted",
+        Axis(f"predicted loss{unit}", axis.scale, axis.format, axis.limits),
+        Axis(f"observed loss{unit}", axis.scale, axis.format, axis.limits),
+        marks,
+        scale,
+    )
+
+
+def _residuals(fit: Any, main: Panel) -> Panel:
+    predicted = _predicted(fit)
+    percent = 100.0 * np.expm1(-fit.residuals)
+    spread = 1.4826 * float(np.median(np.abs(percent)))
+    odd = np.abs(percent) > OUTLIER * spread if spread > 0 else np.zeros(percent.shape, dtype=bool)
+    levels = next((mark.levels for mark in main.marks if isinstance(mark, Points)), None)
+    colour = next((mark.colour for mark in main.marks if isinstance(mark, Points)), INK)
+    axis = _loss_axis(fit, predicted)
+    marks: list[Mark] = [Rule(0.0, "y", MUTED)]
+    if spread > 0:
+        ends = axis.limits or (float(predicted.min()), float(predicted.max()))
+        label = f"±1 robust sd, {spread:.2g}%"
+        marks.append(Band(ends, (-spread, -spread), (spread, spread), MUTED, label))
+    marks.append(Points(predicted, percent, colour, levels, size=4.6))
+    if odd.any():
+        label = f"{int(odd.sum())} beyond {OUTLIER:g} sd"
+        marks.append(Points(predicted[odd], percent[odd], ACCENT, symbol="ring", size=7.5, label=label))
+    # symmetric, so that a one-sided fit looks one-sided
+    reach = 1.12 * max(float(np.abs(percent).max(initial=0.0)), 2.0 * spread, 1e-9)
+    return Panel(
+        "Residuals",
+        Axis(f"predicted {axis.label}", axis.scale, axis.format, axis.limits),
+        Axis("observed relative to predicted loss", "linear", "percent", (-reach, reach)),
+        tuple(marks),
+        main.colours,
+        weight=0.88,
+    )
+
+
+def _subtitle(fit: Any, probability: float) -> str:
+    runs = f"{len(fit.observed)} runs"
+    name = "" if fit.law.name == fit.law.formula else f"{fit.law.name}, "
+    draws = len(fit.draws)
+    band = f", {probability:.0%} intervals from {draws:,} draws" if draws else ", no intervals: the fit has no draws"
+    return f"{name}{fit.status.replace('_', ' ')}, {runs}{band}"
+
+
+def _note(fit: Any) -> str:
+    pieces = []
+    for name, estimate in fit.parameters.items():
+        low, high = _interval(estimate)
+        if low is not None and high is not None:
+            value, start, end = (_number(number, low, high) for number in (estimate.value, low, high))
+            pieces.append(f"{name} {value} ({start} to {end})")
+    return ",  ".join(pieces)
+
+
+def _number(value: float, low: float | None = None, high: float | None = None) -> str:
+    """A number at the digits its interval deserves, 1.5e9 written with a power of ten."""
+    return _powers(format_number(value, low, high) if low is not None else f"{value:.4g}")
+
+
+def _powers(number: str) -> str:
+    """1.5e+09 as 1.5×10^{9}."""
+    mantissa, _, exponent = number.partition("e")
+    if not exponent:
+        return number
+    return f"{'' if mantissa == '1' else mantissa + '×'}10^{{{int(exponent)}}}"
+
+
+def _interval(estimate: Any) -> tuple[float | None, float | None]:
+    low, high = estimate.low, estimate.high
+    if low is None or high is None or not np.isfinite([low, high]).all():
+        return None, None
+    return float(low), float(high)
+
+
+def _predict(
+    fit: Any, points: Mapping[str, np.ndarray], probability: float | None
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    frame = fit.predict(points) if probability is None else fit.predict(points, level=probability)
+    loss = np.asarray(frame["loss"], dtype=float)
+    if probability is None or not len(fit.draws) or not {"low", "high"} <= set(frame.columns):
+        return loss, None, None
+    low, high = np.asarray(frame["low"], dtype=float), np.asarray(frame["high"], dtype=float)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        return loss, None, None
+    return loss, low, high
+
+
+def _predicted(fit: Any) -> np.ndarray:
+    return np.exp(fit.residuals) * fit.observed  # residuals are ln(prediction) - ln(observed)
+
+
+def _horizontal_first(points: Mapping[str, np.ndarray], inputs: tuple[str, ...]) -> tuple[str, str]:
+    """The horizontal input and the colour input: model size is the colour wherever it is an input."""
+    first, second = inputs
+    for size, rest in ((first, second), (second, first)):
+        if size.startswith("params") and not rest.startswith("params"):
+            return rest, size
+    return (first, second) if _log_range(points[first]) >= _log_range(points[second]) else (second, first)
+
+
+def _log_range(values: np.ndarray) -> float:
+    return float(np.log(values.max() / values.min())) if values.min() > 0 else 0.0
+
+
+def _representatives(values: np.ndarray) -> np.ndarray:
+    """All distinct values if they are few, else about six of them, evenly spread in logs, the ends included."""
+    distinct = np.unique(values)
+    if len(distinct) <= EXACT:
+        return distinct
+    place = np.log(distinct) if distinct[0] > 0 else distinct
+    wanted = np.linspace(place[0], place[-1], CURVES)
+    return distinct[np.unique([int(np.argmin(np.abs(place - want))) for want in wanted])]
+
+
+def _stretch(x: np.ndarray, scale: str) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of a curve over the data, and from their end to ten times as far (linear: half their range further)."""
+    low, high = float(x.min()), float(x.max())
+    if scale == "log":
+        return np.geomspace(low, high, NODES), np.geomspace(high, REACH * high, NODES // 2)
+    return np.linspace(low, high, NODES), np.linspace(high, high + 0.5 * ((high - low) or 1.0), NODES // 2)
+
+
+def _axis(fit: Any, name: str) -> Axis:
+    values = fit.points[name]
+    return Axis(_label(fit, name), "log" if values.min() > 0 else "linear", _format(values))
+
+
+def _loss_axis(fit: Any, values: np.ndarray) -> Axis:
+    values = values[np.isfinite(values)]
+    low, high = float(values.min()), float(values.max())
+    if low > 0:
+        air = max(0.05 * np.log(high / low), 0.002)
+        return Axis(_label(fit, "loss"), "log", limits=(float(low * np.exp(-air)), float(high * np.exp(air))))
+    air = 0.05 * (high - low) or 0.5
+    return Axis(_label(fit, "loss"), limits=(low - air, high + air))
+
+
+def _label(fit: Any, name: str) -> str:
+    column = fit.runs.columns.get(name) if fit.runs is not None else None
+    unit = getattr(column, "unit", "") or ""
+    said = unit.lower().startswith(name[:4])  # "tokens (tokens)" and "params (parameters)" say it twice
+    return f"{name} ({unit})" if unit and not said else name
+
+
+def _format(values: np.ndarray) -> Format:
+    largest = float(np.max(np.abs(values)))
+    return "power" if largest >= 1e15 else "engineering" if largest >= 1e3 else "plain"
+
+
+def _colour_scale(fit: Any, name: str) -> ColourScale | None:
+    values = fit.points[name]
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return None
+    return ColourScale(name, low, high, "log" if low > 0 else "linear", _format(values))
+
+
+def _tint(scale: ColourScale | None) -> Any:
+    return level if scale else (lambda _: INK)

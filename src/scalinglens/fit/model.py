@@ -1,0 +1,137 @@
+"""A law on a table of inputs, in the shape the minimiser wants.
+
+Two models share one interface. `GeneralModel` runs the law's compiled derivatives. `LogSumExpModel` serves laws whose
+logarithm is a log-sum-exp of affine functions of the coordinates,
+
+    m = ln sum_k exp(c_k + a_k . u)    (E + A/N^alpha + B/D^beta in ln E, ln A, ln B, alpha, beta),
+
+for which dm = sum_k s_k a_k and d2m = sum_k s_k a_k a_k' - dm dm' with s_k = exp(term_k - m). The a_k depend on the rows
+alone, so every sum over rows is a product of [lanes, rows] weights with a fixed matrix, done for all lanes by one call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scalinglens.laws.law import Compiled, Law
+
+__all__ = ["GeneralModel", "LogSumExpModel", "build_model"]
+
+
+def build_model(law: Law, inputs: tuple[np.ndarray, ...]) -> GeneralModel | LogSumExpModel:
+    """Return the fastest model for a law on given inputs (one array [rows] per input of the law)."""
+    compiled = law.compiled("fit")
+    terms = law.affine_terms()
+    if terms is not None:
+        return LogSumExpModel(len(law.parameters), terms(inputs))
+    return GeneralModel(len(law.parameters), compiled, inputs)
+
+
+class GeneralModel:
+    """Any law, through its compiled first and second derivatives."""
+
+    def __init__(self, size: int, compiled: Compiled, inputs: tuple[np.ndarray, ...]):
+        self.size = size
+        self.log = compiled.log
+        self.rows = len(inputs[0]) if inputs else 1
+        self._compiled = compiled
+        with np.errstate(all="ignore"):
+            self._fixed = compiled.prepare(inputs)
+
+    def evaluate(self, u: np.ndarray) -> tuple[np.ndarray, Any]:
+        coordinates = tuple(u[:, i : i + 1] for i in range(self.size))
+        value, *derivatives = self._compiled.run(coordinates, self._fixed)
+        shape = (len(u), self.rows)
+        return np.broadcast_to(value, shape), (shape, derivatives)
+
+    def assemble(
+        self, state: Any, first: np.ndarray, gauss: np.ndarray, curve: np.ndarray, majorant: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        (lanes, rows), derivatives = state
+        places = list(self._compiled.gradient)
+        slopes = np.empty((lanes, len(places), rows))
+        for k in range(len(places)):
+            slopes[:, k] = derivatives[k]
+        gradient = np.zeros((lanes, self.size))
+        gradient[:, places] = np.matmul(slopes, first[:, :, None])[:, :, 0]
+        hessian, scale = (np.zeros((lanes, self.size, self.size)) for _ in range(2))
+        across = slopes.transpose(0, 2, 1)
+        index = np.ix_(np.arange(lanes), places, places)
+        hessian[index] = np.matmul(slopes * gauss[:, None], across)
+        scale[index] = np.matmul(slopes * majorant[:, None], across)
+        for (i, j), second in zip(self._compiled.hessian, derivatives[len(places) :], strict=True):
+            total = np.einsum("lr,lr->l", curve, np.broadcast_to(second, (lanes, rows)))
+            hessian[:, i, j] += total
+            if i != j:
+                hessian[:, j, i] += total
+        return gradient, hessian, scale
+
+
+class LogSumExpModel:
+    """ln of a sum of exponentials of affine functions of the coordinates.
+
+    Args:
+        size: number of coordinates p.
+        terms: per term the constant c_k [rows] and the dictionary coordinate -> a_k [rows].
+    """
+
+    log = True
+
+    def __init__(self, size: int, terms: list[tuple[np.ndarray, dict[int, np.ndarray]]]):
+        self.size = size
+        self.rows = len(terms[0][0])
+        self._constants = [constant for constant, _ in terms]
+        self._places = [sorted(slopes) for _, slopes in terms]
+        self._slopes = [np.stack([slopes[i] for i in sorted(slopes)]) for _, slopes in terms]  # each [q_k, rows]
+        self._pairs = []
+        for k, left in enumerate(self._slopes):
+            for other in range(k, len(self._slopes)):
+                right = self._slopes[other]
+                products = (left[:, None, :] * right[None, :, :]).reshape(-1, self.rows).T
+                flat = np.add.outer(np.array(self._places[k]) * size, np.array(self._places[other])).ravel()
+                self._pairs.append((k, other, np.ascontiguousarray(products), flat))
+
+    def evaluate(self, u: np.ndarray) -> tuple[np.ndarray, Any]:
+        exponents = [
+            constant + u[:, places] @ slopes
+            for constant, places, slopes in zip(self._constants, self._places, self._slopes, strict=True)
+        ]
+        top = exponents[0]
+        for term in exponents[1:]:
+            top = np.maximum(top, term)
+        total: Any = 0.0
+        for term in exponents:
+            term -= top
+            np.exp(term, out=term)
+            total = total + term
+        for term in exponents:
+            term /= total
+        return top + np.log(total), exponents
+
+    def assemble(
+        self, state: Any, first: np.ndarray, gauss: np.ndarray, curve: np.ndarray, majorant: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        lanes, p = len(first), self.size
+        gradient = np.zeros((lanes, p))
+        hessian, scale = (np.zeros((lanes, p * p)) for _ in range(2))
+        outer = gauss - curve
+        bent = [outer * share for share in state]
+        wide = [majorant * share for share in state]
+        for k, other, products, flat in self._pairs:
+            first_part = (bent[k] * state[other]) @ products
+            second_part = (wide[k] * state[other]) @ products
+            if k == other:
+                pulled = curve * state[k]
+                first_part += pulled @ products
+                gradient[:, self._places[k]] += (first * state[k]) @ self._slopes[k].T
+                hessian[:, flat] += first_part
+                scale[:, flat] += second_part
+            else:
+                mirrored = (flat % p) * p + flat // p
+                hessian[:, flat] += first_part
+                hessian[:, mirrored] += first_part
+                scale[:, flat] += second_part
+                scale[:, mirrored] += second_part
+        return gradient, hessian.reshape(lanes, p, p), scale.reshape(lanes, p, p)

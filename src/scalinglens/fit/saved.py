@@ -1,0 +1,204 @@
+"""A fit as plain data, and as one JSON file that brings it back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy
+
+from scalinglens.errors import SavedFitError
+from scalinglens.fit.certificate import Certificate
+from scalinglens.fit.objective import Loss
+from scalinglens.fit.search import Basin
+from scalinglens.laws.domain import Domain
+from scalinglens.laws.law import Law
+
+if TYPE_CHECKING:
+    from scalinglens.fit.result import Estimate, Fit
+
+__all__ = ["SCHEMA", "load", "save", "to_dict"]
+
+SCHEMA = 1
+
+
+def to_dict(fit: Fit) -> dict[str, Any]:
+    """Return a fit as the JSON object of `scalinglens fit --json`, numbers unrounded."""
+    certificate = asdict(fit.certificate)
+    certificate["basins"] = [asdict(basin) for basin in fit.certificate.basins]
+    certificate["reasons"] = list(fit.certificate.reasons)
+    objective = {
+        "name": fit.loss.name,
+        "delta": fit.loss.delta,
+        "space": fit.loss.space,
+        "asymmetry": fit.loss.asymmetry,
+        "reduction": "sum",
+        "value": fit.value,
+        "scale": fit.scale,
+    }
+    return _finite(
+        {
+            "schema": SCHEMA,
+            "law": fit.law.name,
+            "formula": fit.law.formula,
+            "status": fit.status,
+            "certificate": certificate,
+            "objective": objective,
+            "parameters": {name: _estimate(e) for name, e in fit.parameters.items()},
+            "pinned": list(fit.pinned),
+            "level": fit.level,
+            "interval": fit.interval,
+            "rows": {"read": fit.table["read"], "used": fit.table["used"], "dropped": list(fit.table["dropped"])},
+            "columns": dict(fit.table["columns"]),
+            "target": fit.target,
+            "derived": {name: _estimate(e) for name, e in fit.derived.items()},
+            "settings": dict(fit.settings),
+            "data": {"origin": fit.table["origin"], "sha256": fit.table["sha256"]},
+            "citations": list(fit.citations()),
+            "warnings": list(fit.warnings),
+        }
+    )
+
+
+def save(fit: Fit, path: str | Path) -> None:
+    """Write a fit, with its draws and data points, to one JSON file; a crash leaves the old file or none."""
+    law = fit.law
+    state = {
+        "law": {
+            "name": law.name,
+            "formula": law.formula,
+            "output": law.output,
+            "unit": law.unit,
+            "domains": {name: [d.low, d.high, d.open] for name, d in law.domains.items()},
+            "derived": dict(law.derived),
+            "source": law.source,
+            "citation": law.about.get("citation", ""),
+        },
+        "values": dict(fit.values),
+        "points": {name: array.tolist() for name, array in fit.points.items()},
+        "observed": fit.observed.tolist(),
+        "residuals": fit.residuals.tolist(),
+        "weights": fit.weights.tolist(),
+        "draws": fit.draws.tolist(),
+        "left_out": None if fit.left_out is None else fit.left_out.tolist(),
+        "profile": None if fit.profile is None else {name: list(ends) for name, ends in fit.profile.items()},
+        "table": dict(fit.table),
+        "settings": dict(fit.settings),
+        "bounds": dict(fit.certificate.bounds),
+    }
+    from scalinglens import __version__
+
+    document = to_dict(fit) | {
+        "saved": state,
+        "sha256": _digest(state),
+        "versions": {
+            "scalinglens": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+        },
+    }
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(json.dumps(document), encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as problem:
+        raise SavedFitError(f"cannot write {path}: {problem.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: str | Path) -> Fit:
+    """Read a fit written by `save`.
+
+    Raises:
+        SavedFitError: the file is missing, truncated, altered, no saved fit, or of an unknown version.
+    """
+    from scalinglens.fit.result import Fit
+
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise SavedFitError(f"cannot read {path}: {problem.strerror}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
+        raise SavedFitError(
+            f"{path} is not complete JSON ({problem}); it may have been cut off: save the fit again"
+        ) from None
+    if not isinstance(document, dict) or "saved" not in document:
+        raise SavedFitError(
+            f"{path} is not a saved fit; write one with `scalinglens fit RUNS --save {Path(path).name}`"
+        )
+    if document.get("schema") != SCHEMA:
+        raise SavedFitError(f"{path} has schema {document.get('schema')!r}, this version reads {SCHEMA}; fit again")
+    state = document["saved"]
+    if _digest(state) != document.get("sha256"):
+        raise SavedFitError(f"{path} was altered after it was saved (its checksum does not fit); fit again")
+    words = state["law"]
+    law = Law(
+        name=words["name"],
+        formula=words["formula"],
+        output=words["output"],
+        unit=words["unit"],
+        domains={name: Domain(*ends) for name, ends in words["domains"].items()},
+        derived=words["derived"],
+        source=words["source"],
+        about={"citation": words["citation"]},
+    )
+    certificate = dict(document["certificate"])
+    certificate["basins"] = tuple(Basin(**basin) for basin in certificate["basins"])
+    certificate["reasons"] = tuple(certificate["reasons"])
+    certificate["bounds"] = state["bounds"]
+    for name in ("gradient", "smallest_eigenvalue", "condition"):  # None stands for an infinity in JSON
+        certificate[name] = np.inf if certificate[name] is None else certificate[name]
+    objective = document["objective"]
+    size = len(law.parameters)
+    return Fit(
+        law=law,
+        loss=Loss(objective["name"], objective["delta"], objective["space"], objective["asymmetry"]),
+        status=document["status"],
+        values=state["values"],
+        pinned=tuple(document["pinned"]),
+        certificate=Certificate(**certificate),
+        value=objective["value"],
+        scale=objective["scale"],
+        points={name: np.array(values, dtype=float) for name, values in state["points"].items()},
+        observed=np.array(state["observed"], dtype=float),
+        residuals=np.array(state["residuals"], dtype=float),
+        weights=np.array(state["weights"], dtype=float),
+        draws=np.array(state["draws"], dtype=float).reshape(-1, size),
+        left_out=None if state["left_out"] is None else np.array(state["left_out"], dtype=float).reshape(-1, size),
+        profile=None if state["profile"] is None else {name: tuple(ends) for name, ends in state["profile"].items()},
+        level=document["level"],
+        interval=document["interval"],
+        target=document["target"],
+        table=state["table"],
+        settings=state["settings"],
+        warnings=tuple(document["warnings"]),
+    )
+
+
+def _estimate(estimate: Estimate) -> dict[str, float | None]:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def _finite(value: Any) -> Any:
+    """Replace infinities and NaN by None: JSON has none."""
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _digest(state: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,283 @@
+"""Where to start a fit, from the formula and the data alone.
+
+Most laws are linear in some parameters once the others are given: E, A, B of E + A/N^alpha + B/D^beta. So only the others are
+searched, on a low-discrepancy set shifted by the seed, and the linear ones follow from least squares of the relative error
+with their signs respected (variable projection). The candidates are ranked by the true objective; starts are taken from the
+top of that list at a distance from each other, so that their agreement later means something.
+
+Nothing published enters: ranges come from the role a parameter plays in the formula and from the range of the inputs.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalinglens.laws import formula as grammar
+from scalinglens.laws.backends import numpy_function
+from scalinglens.laws.formula import Call, Mul, Node, Num, Pow, Sym
+from scalinglens.laws.law import Law
+from scalinglens.laws.program import Builder, sign
+
+__all__ = ["Separation", "candidates", "separate", "spread"]
+
+TINY_SHARE = 1e-3  # a term that least squares switches off starts at this share of the output
+
+
+@dataclass(frozen=True)
+class Separation:
+    """output = sum_j c_j phi_j(x; others) + phi_0(x; others).
+
+    Attributes:
+        linear: parameters c_j that the law is linear in, at most one per term.
+        others: the parameters that remain to be searched.
+    """
+
+    linear: tuple[str, ...]
+    others: tuple[str, ...]
+    prepare: Any
+    run: Any
+    logs: tuple[bool, ...]  # whether phi_j comes as its logarithm; the last entry is phi_0
+
+
+def separate(law: Law) -> Separation:
+    """Find the parameters a law is linear in.
+
+    >>> from scalinglens.laws.catalogue import law
+    >>> separate(law("hoffmann2022")).linear, separate(law("hoffmann2022")).others
+    (('E', 'A', 'B'), ('alpha', 'beta'))
+    """
+    return _separate(law.tree, law.parameters, law.inputs, tuple(sorted(law.signs.items())))
+
+
+@functools.lru_cache(maxsize=256)
+def _separate(
+    tree: Node, parameters: tuple[str, ...], inputs: tuple[str, ...], signs: tuple[tuple[str, int], ...]
+) -> Separation:
+    terms = grammar.expand(tree)
+    counts = {name: 0 for name in parameters}
+    for term in terms:
+        for node in grammar.walk(term):
+            if isinstance(node, Sym) and node.name in counts:
+                counts[node.name] += 1
+    linear: list[str] = []
+    shapes: list[Node] = []
+    rest: list[Node] = []
+    for term in terms:
+        factors = term.factors if isinstance(term, Mul) else (term,)
+        alone = [f.name for f in factors if isinstance(f, Sym) and counts.get(f.name) == 1]
+        if alone:
+            linear.append(alone[0])
+            shapes.append(grammar.mul(*(f for f in factors if f != Sym(alone[0]))))
+        else:
+            rest.append(term)
+    known = dict(signs)
+    builder = Builder({name: "linear" for name in parameters}, inputs, known, derivatives=False)
+    results, logs = [], []
+    for shape in [*shapes, grammar.add(*rest)]:
+        positive = sign(shape, known) > 0
+        results.append((builder.log(shape) if positive else builder.linear(shape)).value)
+        logs.append(positive)
+    prepare, run = numpy_function(builder, results)
+    others = tuple(name for name in parameters if name not in linear)
+    return Separation(tuple(linear), others, prepare, run, tuple(logs))
+
+
+def candidates(
+    law: Law,
+    inputs: tuple[np.ndarray, ...],
+    observed: np.ndarray,
+    weights: np.ndarray,
+    *,
+    held: Mapping[str, float],
+    count: int,
+    seed: int,
+) -> np.ndarray:
+    """Return parameter vectors [candidates, parameters] in natural units, linear parameters already fitted.
+
+    Args:
+        law: the law.
+        inputs: one array [rows] per input.
+        observed: output values [rows].
+        weights: row weights [rows].
+        held: parameters with a fixed value.
+        count: how many points of the search set.
+        seed: shifts the search set.
+
+    Cost: `count` evaluations of the law and as many small least-squares problems.
+    """
+    parts = separate(law)
+    searched = [name for name in parts.others if name not in held]
+    ranges = [search_range(law, name, dict(zip(law.inputs, inputs, strict=True))) for name in searched]
+    points = _lattice(count if searched else 1, len(searched), seed)
+    values: dict[str, np.ndarray] = {name: np.full(len(points), float(value)) for name, value in held.items()}
+    for k, (name, (low, high, geometric)) in enumerate(zip(searched, ranges, strict=True)):
+        values[name] = low * (high / low) ** points[:, k] if geometric else low + (high - low) * points[:, k]
+    arrays = tuple(values.get(name, np.ones(len(points)))[:, None] for name in law.parameters)
+    shape = (len(points), len(observed))
+    with np.errstate(all="ignore"):
+        raw = parts.run(arrays, parts.prepare(inputs))
+        basis = [
+            np.broadcast_to(np.exp(r) if log else r, shape) / observed for r, log in zip(raw, parts.logs, strict=True)
+        ]
+    offset = basis.pop()
+    free = [j for j, name in enumerate(parts.linear) if name not in held]
+    for j, name in enumerate(parts.linear):
+        if name in held:
+            offset = offset + held[name] * basis[j]
+    if free:
+        signs = np.array([law.domain(parts.linear[j]).sign for j in free])
+        with np.errstate(all="ignore"):
+            solved = _signed_least_squares(np.stack([basis[j] for j in free], axis=1), 1.0 - offset, weights, signs)
+        for k, j in enumerate(free):
+            values[parts.linear[j]] = solved[:, k]
+    return np.stack([values[name] for name in law.parameters], axis=1)
+
+
+def spread(points: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
+    """Pick up to `count` of the best-scoring points that keep a distance from each other.
+
+    Args:
+        points: [candidates, p].
+        scores: [candidates], smaller is better; not finite means unusable.
+        count: how many to pick.
+
+    Returns:
+        Indices into `points`, best first.
+    """
+    order = np.argsort(np.where(np.isfinite(scores), scores, np.inf), kind="stable")
+    order = order[np.isfinite(scores[order])][: 40 * count]
+    if len(order) == 0:
+        return order
+    pool = points[order]
+    width = np.ptp(pool, axis=0)
+    pool = pool / np.where(width > 0, width, 1.0)
+    picked = [0]
+    nearest = np.max(np.abs(pool - pool[0]), axis=1)
+    for distance in (0.15, 0.05, 0.0):
+        while len(picked) < count:
+            apart = np.flatnonzero(nearest > distance)
+            if not len(apart):
+                break
+            picked.append(int(apart[0]))
+            nearest = np.minimum(nearest, np.max(np.abs(pool - pool[apart[0]]), axis=1))
+    return order[picked]
+
+
+def search_range(law: Law, parameter: str, inputs: Mapping[str, np.ndarray]) -> tuple[float, float, bool]:
+    """Return (low, high, geometric): where to look for a parameter that is not linear in the law.
+
+    A scale is looked for around the input it divides or is divided by, an exponent between 0.03 and 1.5 on the side its
+    domain allows, anything else within two decades of one.
+    """
+    domain = law.domain(parameter)
+    scale = _scaled_input(law.tree, parameter, set(law.inputs))
+    if scale is not None and np.all(inputs[scale] > 0):
+        low, high = float(np.min(inputs[scale])), float(np.max(inputs[scale]))
+        bounds = (low * 1e-2, high * 1e4, True)
+        if _within_power(law.tree, parameter):  # a break is looked for where the data are
+            bounds = (low * 0.3, high * 30.0, True)
+    elif law.coordinates[parameter] == "log":
+        bounds = (0.03, 30.0, True)
+    elif domain.sign > 0:
+        bounds = (0.03, 1.5, True)
+    elif domain.sign < 0:
+        bounds = (-1.5, -0.03, False)
+    else:
+        bounds = (-1.5, 1.5, False)
+    low, high, geometric = bounds
+    if math.isfinite(domain.high):
+        high = min(high, domain.high)
+    if math.isfinite(domain.low) and (domain.low > 0 or not geometric):
+        low = max(low, domain.low)
+    if low >= high:  # the domain lies elsewhere: search all of it
+        low = domain.low if math.isfinite(domain.low) else domain.high - 10.0
+        high = domain.high if math.isfinite(domain.high) else domain.low + 10.0
+        geometric = low > 0 and high / low > 10
+    return low, high, geometric and low > 0
+
+
+def _scaled_input(node: Node, parameter: str, inputs: set[str]) -> str | None:
+    """The input whose ratio with the parameter appears somewhere: x/d, Nc/params."""
+    for part in grammar.walk(node):
+        if isinstance(part, Mul):
+            words = {f.name for f in part.factors if isinstance(f, Sym)}
+            under = {
+                f.base.name
+                for f in part.factors
+                if isinstance(f, Pow) and isinstance(f.base, Sym) and f.exponent == Num(-1.0)
+            }
+            opposite = under if parameter in words else words if parameter in under else set()
+            for name in opposite & inputs:
+                return name
+    return None
+
+
+def _within_power(node: Node, parameter: str) -> bool:
+    """Whether the parameter scales an input inside a power inside a sum: (1 + (x/d)^p)^q, a break."""
+    for part in grammar.walk(node):
+        if isinstance(part, Pow) and isinstance(part.base, grammar.Add):
+            for term in part.base.terms:
+                if isinstance(term, Pow) and parameter in grammar.names(term.base):
+                    return any(isinstance(t, Num) for t in part.base.terms)
+        if isinstance(part, Call) and part.function == "sigmoid" and parameter in grammar.names(part):
+            return True
+    return False
+
+
+def _lattice(count: int, dimensions: int, seed: int) -> np.ndarray:
+    """A Kronecker sequence in the unit cube, shifted at random: even cover in any dimension, no tables needed."""
+    if dimensions == 0:
+        return np.zeros((1, 0))
+    base = 2.0
+    for _ in range(32):  # the root of g^(d+1) = g + 1, the golden ratio in d dimensions
+        base = (1.0 + base) ** (1.0 / (dimensions + 1))
+    steps = base ** -np.arange(1, dimensions + 1)
+    shift = np.random.default_rng(seed).random(dimensions)
+    return (shift + np.arange(1, count + 1)[:, None] * steps) % 1.0
+
+
+def _signed_least_squares(basis: np.ndarray, target: np.ndarray, weights: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """Least squares with signs: basis [candidates, k, rows], target [candidates, rows] -> coefficients [candidates, k].
+
+    Every subset of the signed coefficients is tried (there are few), and the best one whose signs are right is kept;
+    coefficients left out start at a tiny share of the output instead of zero.
+    """
+    count, k, _ = basis.shape
+    size = np.sqrt(np.einsum("ckr,r->ck", basis**2, weights / weights.sum()))
+    size = np.where((size > 0) & np.isfinite(size), size, 1.0)
+    scaled = basis / size[:, :, None]
+    gram = np.matmul(scaled * weights, scaled.transpose(0, 2, 1))
+    moment = np.matmul(scaled * weights, np.broadcast_to(target, (count, basis.shape[2]))[:, :, None])[:, :, 0]
+    usable = np.isfinite(gram).all(axis=(1, 2)) & np.isfinite(moment).all(axis=1)
+    gram = np.where(usable[:, None, None], gram, np.eye(k))
+    moment = np.where(usable[:, None], moment, 0.0)
+    gram = gram + 1e-10 * np.trace(gram, axis1=1, axis2=2)[:, None, None] / k * np.eye(k)
+    signed = [j for j in range(k) if signs[j]]
+    best = np.full(count, -1.0)
+    answer = np.zeros((count, k))
+    subsets = [set(s) for n in range(len(signed), -1, -1) for s in itertools.combinations(signed, n)]
+    if len(signed) > 5:
+        subsets = [set(signed)]
+    for subset in subsets:
+        chosen = [j for j in range(k) if j in subset or not signs[j]]
+        if not chosen:
+            continue
+        part = np.linalg.solve(gram[:, chosen][:, :, chosen], moment[:, chosen, None])[:, :, 0]
+        gain = np.einsum("cj,cj->c", part, moment[:, chosen])  # what the squares fall by
+        right = np.all(part * signs[chosen] >= 0, axis=1) | (len(signed) > 5)
+        better = right & (gain > best)
+        best = np.where(better, gain, best)
+        full = np.zeros((count, k))
+        full[:, chosen] = part
+        answer[better] = full[better]
+    tiny = TINY_SHARE * np.where(signs == 0, 1, signs)
+    low = (answer * signs < TINY_SHARE) & (signs != 0)
+    answer = np.where(low, tiny, answer)
+    return np.where(usable[:, None], answer / size, np.nan)

@@ -1,0 +1,103 @@
+"""A fit as text for a terminal and as HTML for a notebook, numbers at the digits their intervals deserve."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+from scalinglens.laws.render import equation
+from scalinglens.quantities import format_number
+
+if TYPE_CHECKING:
+    from scalinglens.fit.result import Estimate, Fit
+
+__all__ = ["as_html", "as_text"]
+
+
+def as_text(fit: Fit) -> str:
+    """Return the fit as a block of text: law, numbers, objective, certificate, warnings."""
+    rows = _rows(fit)
+    widths = [max(len(row[k]) for row in rows) for k in range(4)]
+    table = [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    lines = [_title(fit), f"  {fit.target} = {fit.law.formula}", f"  {' ' * len(fit.target)} = {_numbers(fit)}", ""]
+    lines += [*table, "", *(f"  {name:<12}{text}" for name, text in _facts(fit))]
+    lines += [f"  ! {warning}" for warning in fit.warnings]
+    return "\n".join(lines)
+
+
+def as_html(fit: Fit) -> str:
+    """Return the fit as a small HTML table with its certificate below."""
+    head, *body = _rows(fit)
+    cells = lambda row, tag: "".join(f"<{tag} style='text-align:left'>{html.escape(cell)}</{tag}>" for cell in row)  # noqa: E731
+    table = f"<tr>{cells(head, 'th')}</tr>" + "".join(f"<tr>{cells(row, 'td')}</tr>" for row in body)
+    facts = "<br>".join(f"<b>{html.escape(name)}</b> {html.escape(text)}" for name, text in _facts(fit))
+    notes = "".join(f"<li>{html.escape(warning)}</li>" for warning in fit.warnings)
+    return (
+        f"<div><b>{html.escape(_title(fit))}</b><br><code>{html.escape(fit.target)} = {html.escape(_numbers(fit))}</code>"
+        f"<table>{table}</table>{facts}<ul>{notes}</ul></div>"
+    )
+
+
+def _title(fit: Fit) -> str:
+    used, read = fit.table["used"], fit.table["read"]
+    rows = f"{used} runs" if used == read else f"{used} of {read} runs"
+    name = "law" if fit.law.name == fit.law.formula or " " in fit.law.name else fit.law.name
+    return f"{name} fitted to {rows} of {fit.table['origin']}: {fit.status}"
+
+
+def _numbers(fit: Fit) -> str:
+    numbers = {name: format_number(e.value, e.low, e.high) for name, e in fit.parameters.items()}
+    numbers |= {name: f"({text})" for name, text in fit.law.derived.items()}
+    return equation(equation(fit.law.formula, numbers), numbers)
+
+
+def _rows(fit: Fit) -> list[tuple[str, str, str, str]]:
+    rows = [("", "value", f"{fit.level:.0%} interval", "")]
+    for kind, part in (("", fit.parameters), ("derived", fit.derived)):
+        for name, estimate in part.items():
+            note = "pinned" if name in fit.pinned and not kind else kind
+            if name in fit.certificate.bounds and not kind:
+                note = "at its bound"
+            rows.append((name, *_interval(estimate), note))
+    return rows
+
+
+def _interval(estimate: Estimate) -> tuple[str, str]:
+    value, low, high = estimate.value, estimate.low, estimate.high
+    shown = format_number(value, low, high)
+    if low is None and high is None:
+        return shown, "-"
+    ends = ["open" if end is None else format_number(end, low, high) for end in (low, high)]
+    return shown, f"{ends[0]} to {ends[1]}"
+
+
+def _facts(fit: Fit) -> list[tuple[str, str]]:
+    c = fit.certificate
+    loss = fit.loss
+    detail = [] if loss.name in ("squares", "lad") else [f"delta {loss.delta:g}"]
+    detail += [f"{loss.space} space", "summed"] + ([f"asymmetry {loss.asymmetry:g}"] if loss.asymmetry != 1 else [])
+    facts = [("objective", f"{loss.name} ({', '.join(detail)}) = {fit.value:.10g}")]
+    if fit.scale is not None:
+        facts.append(("scale", f"{fit.scale:.6g} of the residuals"))
+    facts.append(
+        (
+            "certificate",
+            f"gradient {c.gradient:.0e}, Hessian {'positive' if c.hessian_positive else 'not positive'}, "
+            f"{c.starts_agree} of {c.starts} starts agree, condition {c.condition:.0e}",
+        )
+    )
+    for basin in c.basins[1:4]:
+        where = ", ".join(f"{name} {value:.4g}" for name, value in basin.parameters.items() if name not in fit.pinned)
+        facts.append(("near optimum", f"{basin.excess:+.3%} objective at {where}"))
+    if len(fit.draws):
+        unit = fit.settings.get("groups") or "rows"
+        facts.append(("intervals", f"{fit.interval}, {len(fit.draws)} bootstrap refits over {unit}"))
+    elif fit.interval == "profile" and fit.profile:
+        facts.append(("intervals", "profile likelihood"))
+    elif fit.refusal:
+        facts.append(("intervals", "refused"))
+    else:
+        facts.append(("intervals", "none asked for (boot=1000 or interval='profile')"))
+    return facts
