@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from fractions import Fraction
 
@@ -14,14 +15,15 @@ from scalinglens.quantities import COUNT_SUFFIXES, QUANTITIES, format_number, fo
 
 # "Input names" of the law catalogue: a law may ask for any of these
 INPUT_NAMES = """
-params params_nonembedding params_active params_dense params_nonzero params_nonvocab params_encoder params_decoder
-params_peft tokens tokens_unique tokens_min tokens_per_language tokens_inference tokens_input tokens_output tokens_teacher
-finetune_tokens finetune_characters examples interactions samples flops flops_train loss loss_teacher loss_supervised error
-steps batch_tokens batch_examples learning_rate weight_decay lr_first lr_second steps_first steps_second lr_sum lr_annealing
-width depth heads kv_heads key_size ffw_size sequence_length vocab x experts granularity sparsity streams languages h1 h2 r1
-r2 r3 bits bits_weights bits_activations bits_kv bits_post core_days chip_hours chips days years elo board_size kl pc1 pc2
-pc3 answer_tokens bytes capex lifetime_hours network tdp_kw pue load kwh_price peak mfu price fwd_student fwd_teacher
-use_logits use_pretraining epochs run seed
+params params_nonembedding params_active params_dense params_nonzero params_nonvocab params_encoder
+params_decoder params_peft tokens tokens_unique tokens_min tokens_per_language tokens_inference tokens_input
+tokens_output tokens_teacher finetune_tokens finetune_characters examples interactions samples flops
+flops_train loss loss_teacher loss_supervised error steps batch_tokens batch_examples learning_rate
+weight_decay lr_first lr_second steps_first steps_second lr_sum lr_annealing width depth heads kv_heads
+key_size ffw_size sequence_length vocab x experts granularity sparsity streams languages h1 h2 r1 r2 r3 bits
+bits_weights bits_activations bits_kv bits_post core_days chip_hours chips days years elo board_size kl pc1
+pc2 pc3 answer_tokens bytes capex lifetime_hours network tdp_kw pue load kwh_price peak mfu price fwd_student
+fwd_teacher use_logits use_pretraining epochs run seed
 """.split()
 
 
@@ -167,7 +169,5 @@ def test_bad_quantities(text: object, expect: str | None, message: str) -> None:
 
 @given(st.text(max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
+    with contextlib.suppress(QuantityError):
         assert math.isfinite(parse_quantity(text))
-    except QuantityError as problem:
-        assert str(problem)

@@ -28,7 +28,7 @@ N, D, L = (np.asarray(CLEAN[name]) for name in ("params", "tokens", "loss"))
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"tokens": D / 1e9}, 'tokens runs from 1 to 100, too few for models worth a law; if these are billions, map tokens='),
+        ({"tokens": D / 1e9}, "tokens runs from 1 to 100, too few for models worth a law; if these are billions, map"),
         ({"tokens": np.log10(D)}, 'if these are log10, map tokens="10 ^ tokens"'),
         ({"params": N / 1e6}, "params runs from 10 to 1e+04"),
         ({"params": np.where(N < 1e8, 10.0, N)}, "params mixes units: 4 of 16 values are below 1,000 (smallest 10)"),
@@ -40,8 +40,8 @@ N, D, L = (np.asarray(CLEAN[name]) for name in ("params", "tokens", "loss"))
         ({"flops": 60 * N * D}, "measured flops are 10 times 6 params tokens at the median (10 to 10; 16 of 16"),
         ({"params": np.full(16, 1e9)}, "params takes one value only (1B)"),
         ({"params": np.where(N > 1e8, 1e9, 1e8)}, "params takes two distinct values only (100M and 1B)"),
-        ({"tokens": np.full(16, 1e9)}, "tokens takes one value only (1B): the exponent of tokens (beta) is not identified"),
-        ({"tokens": 20 * N}, "tokens / params is 20 in every run: tokens are proportional to params, so alpha and beta cannot"),
+        ({"tokens": np.full(16, 1e9)}, "tokens takes one value only (1B): the exponent of tokens (beta)"),
+        ({"tokens": 20 * N}, "tokens / params is 20 in every run: tokens are proportional to params"),
         ({"tokens": 1e20 / N}, "params x tokens is the same in every run (6 N D = 6e20 FLOP): one compute budget"),
         ({"tokens": 1e5 * N**0.6}, "tokens follow params^0.6 exactly"),
         ({"learning_rate": np.full(16, 0.003)}, "constant in all 16 runs: learning_rate = 0.003"),

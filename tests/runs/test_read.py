@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import math
 import string
 from pathlib import Path
@@ -41,9 +42,9 @@ def test_round_trip(tmp_path: Path, kind: str, cells: list[tuple[float, float, f
         text = {
             "csv": lambda: frame.to_csv(index=False, float_format="%.17g"),
             "tsv": lambda: frame.to_csv(index=False, sep="\t"),
-            "json": lambda: __import__("json").dumps(frame.to_dict("records")),
-            "jsonl": lambda: "\n".join(__import__("json").dumps(row) for row in frame.to_dict("records")),
-            "columns.json": lambda: __import__("json").dumps(frame.to_dict("list")),
+            "json": lambda: json.dumps(frame.to_dict("records")),
+            "jsonl": lambda: "\n".join(json.dumps(row) for row in frame.to_dict("records")),
+            "columns.json": lambda: json.dumps(frame.to_dict("list")),
         }[plain]()
         content = text.encode()
         path.write_bytes(gzip.compress(content) if kind.endswith(".gz") else content)
@@ -125,8 +126,8 @@ def test_names_and_units(header: str, name: str, scale: float, unit: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "header", ["n", "d", "D/N", "C_6ND", "hex_color", "tokens_per_epoch", "log_loss", "loss_star_std", "smooth loss", "", "()",
-               "tokens_100", "flops_per_step", "N_per", "step_time", "params (?)", "seed_1e3"]
+    "header", ["n", "d", "D/N", "C_6ND", "hex_color", "tokens_per_epoch", "log_loss", "loss_star_std", "smooth loss",
+               "", "()", "tokens_100", "flops_per_step", "N_per", "step_time", "params (?)", "seed_1e3"]
 )  # fmt: skip
 def test_names_that_are_left_alone(header: str) -> None:
     assert read_header(header) is None
@@ -243,3 +244,12 @@ def test_runs_pass_through() -> None:
     runs = read_runs({"N": [1e6, 1e7], "loss": [3.0, 2.0]})
     assert read_runs(runs) is runs
     assert len(read_runs(runs, where="loss < 3")) == 1
+
+
+def test_a_nameless_index_is_left_out(tmp_path: Path) -> None:
+    frame = table([(1e6, 1e8, 4.0, "a"), (1e7, 2e9, 3.0, "b"), (1e7, 2e9, 3.0, "b")])
+    frame.to_csv(tmp_path / "runs.csv")
+    runs = read_runs(tmp_path / "runs.csv")
+    assert runs.digest() == read_runs(frame).digest()
+    assert any("1 of 3 rows are exact duplicates" in warning for warning in runs.warnings)
+    assert "the first column has no name and counts the rows; it was left out" in runs.notes

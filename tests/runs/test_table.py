@@ -102,5 +102,6 @@ def test_complete(runs: Runs) -> None:
 
 
 def test_to_frame_is_a_copy(runs: Runs) -> None:
-    runs.to_frame().loc[0, "loss"] = 99.0
+    frame = runs.to_frame()
+    frame.loc[0, "loss"] = 99.0
     assert runs.column("loss")[0] == 5.0

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from scalinglens.errors import FitError, did_you_mean
 from scalinglens.fit.certificate import certify
@@ -18,6 +17,7 @@ from scalinglens.fit.search import search
 from scalinglens.fit.uncertainty import INTERVALS, bootstrap, jackknife, profile_intervals
 from scalinglens.laws.catalogue import law as find_law
 from scalinglens.laws.law import Law
+from scalinglens.numerics.threads import single_threaded_blas
 from scalinglens.runs import Runs, read_runs
 
 __all__ = ["fit"]
@@ -100,7 +100,7 @@ def fit(
     row_weights = _weights(table, weights)
     design = Design.build(chosen, penalty, inputs, observed, row_weights, held)
 
-    with threadpool_limits(1, user_api="blas"):  # small matrices: threads of BLAS only get in each other's way
+    with single_threaded_blas():
         found = search(design, starts=starts, seed=seed)
         status, certificate = certify(design, found)
         labels = _groups(table, groups)

@@ -65,7 +65,7 @@ def search(design: Design, *, starts: int | None = None, seed: int = 0) -> Searc
     hidden = [name for name in separate(design.law).others if name not in design.held]
     easy = len(hidden) <= 2 and getattr(design.model, "log", False)
     count = starts or (4 if easy else 24)
-    pool = 144 if easy else 512 if len(hidden) <= 4 else 1024
+    pool = 100 if easy else 512 if len(hidden) <= 4 else 1024
     if not np.any(design.free):
         count = pool = 1
     ends: list[np.ndarray] = []
@@ -75,7 +75,7 @@ def search(design: Design, *, starts: int | None = None, seed: int = 0) -> Searc
     iterations = 0
     for attempt in range(3):
         first = _choose(design, pool, count, seed + 7919 * attempt)
-        found = design.minimise(first, damping=1e-2)
+        found = design.minimise(first, damping=1.0)
         ends.append(found.u)
         values.append(found.value)
         decrements.append(found.decrement)

@@ -43,7 +43,8 @@ class Separation:
     others: tuple[str, ...]
     prepare: Any
     run: Any
-    logs: tuple[bool, ...]  # whether phi_j comes as its logarithm; the last entry is phi_0
+    logs: tuple[bool, ...]  # whether phi_j comes as its logarithm
+    rest: bool  # whether there is a phi_0; it comes last
 
 
 def separate(law: Law) -> Separation:
@@ -80,13 +81,13 @@ def _separate(
     known = dict(signs)
     builder = Builder({name: "linear" for name in parameters}, inputs, known, derivatives=False)
     results, logs = [], []
-    for shape in [*shapes, grammar.add(*rest)]:
+    for shape in [*shapes, grammar.add(*rest)] if rest else shapes:
         positive = sign(shape, known) > 0
         results.append((builder.log(shape) if positive else builder.linear(shape)).value)
         logs.append(positive)
     prepare, run = numpy_function(builder, results)
     others = tuple(name for name in parameters if name not in linear)
-    return Separation(tuple(linear), others, prepare, run, tuple(logs))
+    return Separation(tuple(linear), others, prepare, run, tuple(logs), bool(rest))
 
 
 def candidates(
@@ -126,7 +127,7 @@ def candidates(
         basis = [
             np.broadcast_to(np.exp(r) if log else r, shape) / observed for r, log in zip(raw, parts.logs, strict=True)
         ]
-    offset = basis.pop()
+    offset = basis.pop() if parts.rest else np.zeros(len(observed))
     free = [j for j, name in enumerate(parts.linear) if name not in held]
     for j, name in enumerate(parts.linear):
         if name in held:
@@ -160,7 +161,7 @@ def spread(points: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
     pool = pool / np.where(width > 0, width, 1.0)
     picked = [0]
     nearest = np.max(np.abs(pool - pool[0]), axis=1)
-    for distance in (0.15, 0.05, 0.0):
+    for distance in (0.08, 0.04, 0.0):
         while len(picked) < count:
             apart = np.flatnonzero(nearest > distance)
             if not len(apart):
@@ -244,17 +245,22 @@ def _lattice(count: int, dimensions: int, seed: int) -> np.ndarray:
 
 
 def _signed_least_squares(basis: np.ndarray, target: np.ndarray, weights: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    """Least squares with signs: basis [candidates, k, rows], target [candidates, rows] -> coefficients [candidates, k].
+    """Least squares with signs: basis [candidates, k, rows], target [candidates, rows] or [rows] -> [candidates, k].
 
     Every subset of the signed coefficients is tried (there are few), and the best one whose signs are right is kept;
     coefficients left out start at a tiny share of the output instead of zero.
     """
     count, k, _ = basis.shape
-    size = np.sqrt(np.einsum("ckr,r->ck", basis**2, weights / weights.sum()))
+    weighted = basis * (weights / weights.sum())
+    gram = np.matmul(weighted, basis.transpose(0, 2, 1))
+    if target.ndim == 1:
+        moment = weighted @ target
+    else:
+        moment = np.matmul(weighted, target[:, :, None])[:, :, 0]
+    size = np.sqrt(np.einsum("ckk->ck", gram))
     size = np.where((size > 0) & np.isfinite(size), size, 1.0)
-    scaled = basis / size[:, :, None]
-    gram = np.matmul(scaled * weights, scaled.transpose(0, 2, 1))
-    moment = np.matmul(scaled * weights, np.broadcast_to(target, (count, basis.shape[2]))[:, :, None])[:, :, 0]
+    gram = gram / (size[:, :, None] * size[:, None, :])
+    moment = moment / size
     usable = np.isfinite(gram).all(axis=(1, 2)) & np.isfinite(moment).all(axis=1)
     gram = np.where(usable[:, None, None], gram, np.eye(k))
     moment = np.where(usable[:, None], moment, 0.0)

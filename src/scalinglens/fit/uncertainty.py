@@ -7,12 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from scalinglens.errors import FitError
 from scalinglens.fit.objective import Design
 from scalinglens.numerics.bootstrap import CHUNK, resampling_weights
 from scalinglens.numerics.kernel import share_within
+from scalinglens.numerics.threads import single_threaded_blas
 
 __all__ = ["INTERVALS", "bootstrap", "jackknife", "profile_intervals"]
 
@@ -55,7 +55,7 @@ def bootstrap(
         return np.where(found.converged[:, None], design.to_natural(found.u), np.nan)
 
     workers = min(len(done), os.cpu_count() or 1)
-    with threadpool_limits(1, user_api="blas"):
+    with single_threaded_blas():
         if workers == 1:
             return np.concatenate([refit(chunk) for chunk in range(len(done))])
         with ThreadPoolExecutor(workers) as pool:

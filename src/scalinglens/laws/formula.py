@@ -12,6 +12,7 @@ elsewhere.
 from __future__ import annotations
 
 import ast
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ class Call:
 Node = Num | Sym | Add | Mul | Pow | Call
 
 
+@functools.lru_cache(maxsize=1024)
 def parse(text: str) -> Node:
     """Parse the text of a formula into its tree.
 

@@ -207,7 +207,7 @@ def minimise(
         negligible = (size_of_promise <= 1e-5) | (work.value <= floor)
         stalled = work.damping > MAX_DAMPING
         done = ((work.quiet >= 1) & negligible) | (work.quiet >= 8) | stalled | (work.iterations >= iterations)
-        if np.any(done):
+        if done.any():
             leaving = work.index[done]
             result.u[leaving] = work.u[done]
             result.value[leaving] = work.value[done]
@@ -264,7 +264,7 @@ class _Lanes:
         return _Lanes(*(array[mask] for array in self._arrays()))
 
     def accept(self, better: np.ndarray, u: np.ndarray, there: Expansion) -> None:
-        if np.all(better):
+        if better.all():
             self.u, self.value = u, there.value
             self.gradient, self.hessian, self.majorant = there.gradient, there.hessian, there.majorant
             return
@@ -282,12 +282,14 @@ class _Lanes:
 def _step(work: _Lanes, low: np.ndarray, high: np.ndarray, bounded: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return the damped Newton step and the fall of the objective that it promises."""
     gradient, hessian, majorant = work.gradient, work.hessian, work.majorant
+    size = gradient.shape[1]
     if bounded:
-        held = ((work.u <= low) & (gradient >= 0)) | ((work.u >= high) & (gradient <= 0)) | (low == high)
-        if np.any(held):
+        below, above = work.u <= low, work.u >= high
+        if below.any() or above.any():
+            held = (below & (gradient >= 0)) | (above & (gradient <= 0)) | (low == high)
             free = ~held
             both = free[:, :, None] & free[:, None, :]
-            eye = np.eye(gradient.shape[1])
+            eye = np.eye(size)
             gradient = np.where(held, 0.0, gradient)
             hessian = np.where(both, hessian, eye)
             majorant = np.where(both, majorant, eye)
@@ -295,15 +297,15 @@ def _step(work: _Lanes, low: np.ndarray, high: np.ndarray, bounded: bool) -> tup
     # a coordinate without any influence gets unit scale: its gradient is zero and it stays where it is
     scale = 1.0 / np.sqrt(np.where(diagonal > 1e-280, diagonal, 1.0))
     outer = scale[:, :, None] * scale[:, None, :]
-    ridge = 1e-14 * np.eye(gradient.shape[1])
-    relative = majorant * outer + ridge
+    relative = majorant * outer
+    relative[:, range(size), range(size)] += 1e-14
     damped = hessian * outer + work.damping[:, None, None] * relative
     right = -gradient * scale
     x, good = solve_positive_definite(damped, right, floor=1e-13)
-    if not np.all(good):
+    if not good.all():
         bad = ~good
         fallback, fine = solve_positive_definite(
-            (1.0 + work.damping[bad, None, None]) * (relative[bad] + 1e-10 * np.eye(gradient.shape[1])), right[bad], 0.0
+            (1.0 + work.damping[bad, None, None]) * (relative[bad] + 1e-10 * np.eye(size)), right[bad], 0.0
         )
         x[bad] = np.where(fine[:, None], fallback, right[bad])
     return x * scale, np.maximum(np.einsum("li,li->l", x, right), 0.0)

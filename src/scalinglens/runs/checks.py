@@ -47,7 +47,9 @@ def exact_duplicates(frame: pd.DataFrame) -> np.ndarray:
     >>> exact_duplicates(pd.DataFrame({"loss": [1.0, 2.0, 1.0]}))
     array([False, False,  True])
     """
-    cells = frame.map(str) if any(frame[name].dtype == object for name in frame.columns) else frame
+    # objects such as lists cannot be hashed, their text can
+    words = {name: frame[name].map(str) for name in frame.columns if frame[name].dtype == object}
+    cells = frame.assign(**words) if words else frame
     return cells.duplicated(keep="first").to_numpy()
 
 
@@ -151,7 +153,7 @@ def _count_units(frame: pd.DataFrame, columns: Columns) -> list[str]:
     found = []
     for name in sizes:
         low, high = _finite(frame, name).min(), _finite(frame, name).max()
-        if high < 1e4:
+        if high <= 1e4:
             found.append(
                 f"{name} runs from {low:.4g} to {high:.4g}: no model is that small; if these are millions or billions, "
                 f'map {name}="{_source(columns, name)} * 1e6" or "... * 1e9"'
@@ -178,8 +180,8 @@ def _mixed(frame: pd.DataFrame, name: str) -> str:
     values = _finite(frame, name)
     few, high = (values < 1000).sum(), format_quantity(values.max())
     return (
-        f"{name} mixes units: {few} of {len(frame)} values are below 1,000 (smallest {values.min():.4g}) beside others up "
-        f"to {high}; convert them first, or leave them out with where=..."
+        f"{name} mixes units: {few} of {len(frame)} values are below 1,000 (smallest {values.min():.4g}) beside others "
+        f"up to {high}; convert them first, or leave them out with where=..."
     )
 
 

@@ -204,7 +204,7 @@ class _Evaluation:
             left, right = self._alike(left, right)
             if (_is_text(left) or _is_text(right)) and not isinstance(sign, ast.Eq | ast.NotEq):
                 raise ExpressionError(f"{self.what} {self.text!r}: text can be compared with == and != only")
-        if isinstance(left, bool | np.bool_) or isinstance(right, bool | np.bool_):
+        if np.asarray(left).dtype == bool or np.asarray(right).dtype == bool:
             raise ExpressionError(f"{self.what} {self.text!r} compares a condition; write and between conditions")
         return np.broadcast_to(np.asarray(compare(left, right), dtype=bool), self.length)
 

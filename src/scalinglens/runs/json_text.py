@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from scalinglens.errors import RunsError
 from scalinglens.runs.raw import RawTable, from_columns, from_records
+from scalinglens.runs.recognise import read_header
 
 __all__ = ["read_json"]
 
@@ -113,4 +114,7 @@ def _table(content: object, where: str) -> RawTable:
             records = [{"run": name, **value} for name, value in content.items() if isinstance(value, Mapping)]
             table = from_records(records, where)
             return RawTable(table.frame, ("the keys of the object were taken as names of runs",), table.unread)
+    scalars = not any(isinstance(value, list | Mapping) for value in content.values())
+    if scalars and any(read_header(str(name)) for name in content):
+        return from_records([content], where)  # a log of one line, or a single run
     return from_columns(content, where)

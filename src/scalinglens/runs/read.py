@@ -53,7 +53,7 @@ def read_runs(
         RunsError: unreadable source, ambiguous or unknown columns, no usable row; with file, line and remedy.
         ExpressionError: a filter or formula outside the grammar.
 
-    Cost: linear; about 3 s per million rows.
+    Cost: linear; about 15 microseconds per row of a text table with five columns.
 
     >>> runs = read_runs([{"Model Size": "70B", "Training FLOP": 5.76e23, "loss": 1.94}])
     >>> print(runs.columns["tokens"].says(), runs.column("tokens").round(-10))
@@ -119,6 +119,7 @@ class _Reading:
 
 def _assemble(table: RawTable, origin: str, mapping: dict[str, str | float | None], duplicates: str) -> Runs:
     reading = _Reading(table.frame, origin, list(table.notes))
+    _leave_out_index(reading)
     for reason, row in table.unread:
         reading.failed.setdefault(reason, []).append(row)
     formulas: dict[str, str | float] = {}
@@ -157,6 +158,16 @@ def _assemble(table: RawTable, origin: str, mapping: dict[str, str | float | Non
     return Runs(
         frame, columns, table.rows_read, dropped, check_runs(frame, columns), origin, tuple(reading.notes), rows
     )
+
+
+def _leave_out_index(reading: _Reading) -> None:
+    """Drop a nameless first column that counts the rows, as pandas writes it: it would hide exact duplicates."""
+    first = reading.raw.columns[0]
+    if first in ("column 1", "Unnamed: 0") and len(reading.raw.columns) > 1:
+        cells = reading.raw[first].to_numpy()
+        if cells.dtype.kind in "iuf" and np.array_equal(cells, np.arange(len(cells)) + cells[0]) and cells[0] in (0, 1):
+            reading.raw = reading.raw.drop(columns=first)
+            reading.notes.append("the first column has no name and counts the rows; it was left out")
 
 
 def _sorted(names: Mapping[str, object]) -> list[str]:

@@ -87,6 +87,10 @@ class Runs:
     notes: tuple[str, ...] = ()  # what the reading had to decide: encoding, separator, conversions
     rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # source row of each kept run
 
+    def __post_init__(self) -> None:
+        if len(self.rows) != len(self.frame):  # made by hand, without a source: its rows are their own
+            object.__setattr__(self, "rows", np.arange(len(self.frame)))
+
     def __len__(self) -> int:
         return len(self.frame)
 
