@@ -1,6 +1,7 @@
 """The matplotlib back end: every mark leaves ink, labels do not collide, nothing global is touched."""
 
 import sys
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
@@ -79,7 +80,8 @@ def test_labels_of_converging_lines_do_not_overlap_and_stay_inside():
     boxes = {text.get_text(): text.get_window_extent() for text in axes.texts}
     assert set(boxes) == {*(f"{k}M" for k in range(1, 7)), "beyond"}
     for name, box in boxes.items():
-        assert axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 + 2, name
+        assert axes.bbox.x0 <= box.x0, name
+        assert box.x1 <= axes.bbox.x1 + 2, name
         # matplotlib's boxes carry the line spacing; three quarters of them is what the letters fill
         assert not any(
             other.x0 < box.x1 and box.x0 < other.x1 and abs(other.y0 - box.y0) < 0.75 * box.height
@@ -105,7 +107,7 @@ def test_tick_labels_and_colour_bar_labels_do_not_overlap():
     for labels in (axes.get_xticklabels(), axes.child_axes[0].get_xticklabels()):
         boxes = [label.get_window_extent() for label in labels if label.get_text()]
         assert len(boxes) >= 3
-        assert all(left.x1 < right.x0 for left, right in zip(boxes[:-1], boxes[1:], strict=True))
+        assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_one_scale_is_explained_once():

@@ -1,5 +1,6 @@
 """The picture of a fit, for laws of one, two and three inputs, with and without draws, from a stand-in for the fit."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -115,7 +116,8 @@ def test_negative_and_tiny_numbers_read_well_in_the_title():
 
 
 def test_intervals_stand_in_the_note():
-    assert "alpha 0.350 (0.34" in fit_figure(two_inputs()).note
+    # a half width of 0.005 earns two digits of itself: four decimals
+    assert re.search(r"alpha 0\.3500 \(0\.34\d\d to 0\.35\d\d\)", fit_figure(two_inputs()).note)
 
 
 def test_curves_carry_the_law_and_the_band_is_the_predicted_interval():

@@ -54,7 +54,7 @@ def test_every_law_equals_python(node: str, points: Any) -> None:
         # exp of the two languages differs in the last bit; 1 - exp(-x) at small x makes more of it
         tolerance = 1e-8 if name == "schaeffer2023.edit_distance" else 1e-12
         assert None not in got, name
-        np.testing.assert_allclose(got, each.value(*where), rtol=tolerance, atol=0, err_msg=name)
+        np.testing.assert_allclose(np.array(got, dtype=float), each.value(*where), rtol=tolerance, atol=0, err_msg=name)
 
 
 def test_names_collide_with_nothing(node: str) -> None:

@@ -100,43 +100,51 @@ def test_the_early_time_limit_agrees_with_theory():
         assert losses.mean() == pytest.approx(theory, rel=room)
 
 
-def test_measured_exponents_agree_with_theory():
+def test_measured_steps_exponent_agrees_with_theory():
     problem = RandomFeatures(modes=2048, noise=0.0)
-    # steps: params large enough not to matter; eta t between 6 and 100 is late enough for the power law
-    early = train_runs(problem, [(256, t, c) for t in (16, 64, 256) for c in range(4)], targets=64)
-    by_steps = early.groupby("steps").loss.mean()
-    assert -np.polyfit(np.log(by_steps.index), np.log(by_steps), 1)[0] == pytest.approx(
-        problem.steps_exponent, rel=0.06
-    )
-    # params: long enough to leave only the width (t = 3000 resolves 49 modes, above the 32 of the widest); a draw of
-    # 8 features scatters by a third, so 40 draws leave 5 percent of the loss and 4 percent of the slope
-    late = train_runs(problem, [(n, 3000, c) for n in (8, 16, 32) for c in range(40)], targets=16)
-    by_params = late.groupby("params").loss.mean()
-    slope = -np.polyfit(np.log(by_params.index), np.log(by_params), 1)[0]
+    # eta t between 6 and 100 is late enough for the power law (the sum over modes has slope 0.621 there, the limit is
+    # 0.625) and early enough for 512 features: their number takes another 3 percent off the slope, half of what 256 do
+    runs = train_runs(problem, [(512, t, c) for t in (16, 64, 256) for c in range(3)], targets=64)
+    losses = runs.groupby("steps").loss.mean()
+    slope = -np.polyfit(np.log(losses.index), np.log(losses), 1)[0]
+    assert slope == pytest.approx(problem.steps_exponent, rel=0.05)
+
+
+def test_measured_width_exponent_agrees_with_theory():
+    problem = RandomFeatures(modes=2048, noise=0.0)
+    # 3000 steps resolve sqrt(2 eta t) = 49 modes, more than the 32 of the widest model. A draw of 8 features scatters
+    # by a quarter: 40 draws leave 4 percent of the loss, 3 percent of the slope. Theory itself has 1.15 here, not yet
+    # its limit 1.25, and the excess of relative order 0.4/N steepens the simulation by 0.03
+    sizes = (8, 16, 32)
+    runs = train_runs(problem, [(n, 3000, c) for n in sizes for c in range(40)])
+    losses = runs.groupby("params").loss.mean()
+    slope = -np.polyfit(np.log(losses.index), np.log(losses), 1)[0]
+    at_these_sizes = -np.polyfit(np.log(sizes), np.log(problem.loss_of_params(sizes)), 1)[0]
+    assert slope == pytest.approx(at_these_sizes, abs=0.1)
     assert slope == pytest.approx(problem.width_exponent, rel=0.12)
 
 
-def test_a_ladder_follows_the_additive_law_with_the_noise_as_its_floor():
-    ladder = train_ladder(sizes=(24, 38, 62, 99, 159), lengths=(8, 22, 60, 165, 451, 1237), replicates=2)
+def test_the_default_ladder_follows_the_additive_law_and_extrapolates():
+    problem = RandomFeatures()
+    ladder = train_ladder(problem)
+    assert len(ladder) == 288
     n, t, loss = np.log(ladder.params), np.log(ladder.steps), np.log(ladder.loss)
 
-    def misses(c):
-        return np.log(np.exp(c[0]) + np.exp(c[1] - c[3] * n) + np.exp(c[2] - c[4] * t)) - loss
+    def law(c, n, t):
+        return np.log(np.exp(c[0]) + np.exp(c[1] - c[3] * n) + np.exp(c[2] - c[4] * t))
 
-    found = least_squares(misses, [-1.5, 0.5, 0.0, 1.0, 0.5], loss="soft_l1", f_scale=0.005)
-    problem = RandomFeatures()
-    assert np.exp(found.x[0]) == pytest.approx(problem.noise, rel=0.03)
-    # the exponents of a law fitted across the crossover are effective ones; here they come within a fifth of the limits
-    assert found.x[3] == pytest.approx(problem.width_exponent, rel=0.2)
-    assert found.x[4] == pytest.approx(problem.steps_exponent, rel=0.1)
-    assert np.median(np.abs(misses(found.x))) < 0.015
+    found = least_squares(lambda c: law(c, n, t) - loss, [-1.5, 0.5, 0.0, 1.0, 0.5], loss="soft_l1", f_scale=0.005).x
+    # the law is not exact (the theory's crossover is sharper than a sum) and exponents fitted across the crossover are
+    # effective ones; with these settings floor and exponents still come close to the limits
+    assert np.exp(found[0]) == pytest.approx(problem.noise, rel=0.02)
+    assert found[3] == pytest.approx(problem.width_exponent, rel=0.1)
+    assert found[4] == pytest.approx(problem.steps_exponent, rel=0.05)
+    assert np.median(np.abs(law(found, n, t) - loss)) < 0.01
 
-    params, steps = HELD_OUT[0]
-    ahead = train(params=params, steps=2048)
-    predicted = (
-        np.exp(found.x[0]) + np.exp(found.x[1]) * params ** -found.x[3] + np.exp(found.x[2]) * 2048 ** -found.x[4]
-    )
-    assert predicted == pytest.approx(ahead, rel=0.02)
+    # four times the steps of any run it was fitted to, at the largest size and at one 1.6 times as large
+    for params, steps in HELD_OUT:
+        predicted = np.exp(law(found, np.log(params), np.log(steps)))
+        assert predicted == pytest.approx(train(problem, params=params, steps=steps), rel=0.02)
 
 
 def test_negative_control_shuffled_losses_follow_no_law():
@@ -154,5 +162,5 @@ def test_impossible_runs_are_refused(plan):
 
 
 def test_a_learning_rate_beyond_stability_is_reported_in_words():
-    with pytest.raises(ScalingLensError, match="runs diverged .* learning_rate=9; choose it below"):
+    with pytest.raises(ScalingLensError, match=r"runs diverged .* learning_rate=9; choose it below"):
         train_ladder(SMALL, sizes=(8,), lengths=(50, 5000), learning_rate=9.0)

@@ -262,7 +262,7 @@ def _log_ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def _decimal(value: float) -> str:
-    return f"{value:.4g}".replace("-", "−")
+    return f"{value:.6g}".replace("-", "−")
 
 
 def _tidy(value: float) -> float:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize, to_rgb
-from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.font_manager import FontProperties
 
 from scalinglens.figures.figure import Colour, ColourScale
@@ -56,9 +56,13 @@ def mathtext(text: str) -> str:
 
 def width(text: str, face: FontProperties) -> float:
     """Width of a text in pixels."""
-    canvas = FigureCanvasAgg(MatplotlibFigure(dpi=DPI))
     shown = mathtext(text)
-    return canvas.get_renderer().get_text_width_height_descent(shown, face, "$^{" in shown)[0]
+    return _ruler().get_text_width_height_descent(shown, face, "$^{" in shown)[0]
+
+
+@cache
+def _ruler() -> RendererAgg:
+    return RendererAgg(1, 1, DPI)  # measures without paper: a renderer of one pixel knows all widths
 
 
 def wrap(text: str, inches: float, face: FontProperties) -> list[str]:

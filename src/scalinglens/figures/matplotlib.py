@@ -291,7 +291,7 @@ def _spread(positions: np.ndarray, gap: float, low: float, high: float, fixed: n
 
 def _colour_bar(axes: Axes, scale: ColourScale) -> None:
     """A thin horizontal bar above the right end of the panel, its label at its left."""
-    bar = axes.inset_axes((0.62, 1.035, 0.38, 0.02))
+    bar = axes.inset_axes((0.58, 1.035, 0.42, 0.02))
     forward, backward = (np.log, np.exp) if scale.scale == "log" else (np.asarray, np.asarray)
     edges = backward(np.linspace(forward(scale.low), forward(scale.high), 129))
     bar.pcolormesh(edges, [0.0, 1.0], np.linspace(0, 1, 128)[None, :], cmap=SEQUENTIAL, shading="flat")
@@ -299,11 +299,11 @@ def _colour_bar(axes: Axes, scale: ColourScale) -> None:
     bar.set_xlim(scale.low, scale.high)
     bar.xaxis.set_ticks_position("top")
     bar.tick_params(axis="x", length=2.5, width=0.6, pad=1.5, color=FRAME)
-    room = 0.38 * axes.get_window_extent().width
+    room = 0.42 * axes.get_window_extent().width
     for count in (5, 4, 3, 2):
         places = ticks(scale.low, scale.high, scale.scale, count)
         labels = [tick_text(place, scale.format) for place in places]
-        if sum(width(label, font(7.5)) + 8 * PIXELS for label in labels) < room:
+        if sum(width(label, font(7.5)) + 5 * PIXELS for label in labels) < room:
             break
     _set_ticks(bar, "x", places, labels, 7.5)
     bar.yaxis.set_major_locator(NullLocator())

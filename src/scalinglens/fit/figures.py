@@ -135,7 +135,7 @@ def _two_inputs(fit: Any, name: str, other: str, probability: float) -> Panel:
     marks.append(Rule(float(x.max()), "x", MUTED, "dotted", beyond_text))
     points = Points(x, fit.observed, levels=colour_by if scale else None, size=4.6)
     for size, curve in zip(sizes, curves, strict=True):
-        text = tick_text(float(f"{size:.2g}") if size >= 1e4 else float(size), _format(colour_by))
+        text = tick_text(float(f"{size:.2g}" if size >= 1e4 else f"{size:.4g}"), _format(colour_by))
         last = size == sizes[-1]
         marks.append(Line(inside, curve, tint(size), 1.4, label="" if last else text))
         if last:
@@ -159,7 +159,7 @@ def _predicted_observed(fit: Any, inputs: tuple[str, ...]) -> Panel:
     )
     unit = axis.label.removeprefix("loss")
     return Panel(
-        "Observed against predicted",
+        "Data and law",
         Axis(f"predicted loss{unit}", axis.scale, axis.format, axis.limits),
         Axis(f"observed loss{unit}", axis.scale, axis.format, axis.limits),
         marks,
