@@ -15,6 +15,8 @@ __all__ = [
     "ExpressionError",
     "FitError",
     "FormulaError",
+    "OptionError",
+    "OutputError",
     "PredictionError",
     "QuantityError",
     "RunsError",
@@ -61,6 +63,14 @@ class FitError(ScalingLensError, ValueError):
 
 class PredictionError(ScalingLensError, ValueError):
     """The points to predict at lack an input of the law, or hold impossible values."""
+
+
+class OptionError(ScalingLensError, ValueError):
+    """An option of the command line is not written as it must be."""
+
+
+class OutputError(ScalingLensError, OSError):
+    """A file cannot be written where it was asked for."""
 
 
 class SavedFitError(ScalingLensError, ValueError):

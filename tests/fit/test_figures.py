@@ -19,12 +19,13 @@ class StandIn:
         rng = np.random.default_rng(7)
         self.law = SimpleNamespace(name=name or formula, formula=formula, inputs=tuple(points))
         self.status = status
-        self.runs = None
+        self.target, self.level, self.table = "loss", 0.9, {}
         self.points = {key: np.asarray(column, dtype=float) for key, column in points.items()}
         self.value, self.constants = value, np.array(list(constants.values()))
         prediction = value(self.constants, self.points)
         self.observed = prediction * np.exp(noise * rng.standard_normal(prediction.shape))
-        self.residuals = np.log(prediction) - np.log(self.observed)
+        positive = (self.observed > 0).all()
+        self.residuals = np.log(prediction / self.observed) if positive else prediction - self.observed
         self.draws = self.constants * (1 + 0.01 * rng.standard_normal((draws, len(constants))))
         ends = np.quantile(self.draws, [0.05, 0.95], axis=0) if draws else [[None] * len(constants)] * 2
         self.parameters = {
@@ -105,6 +106,7 @@ def test_negative_and_tiny_numbers_read_well_in_the_title():
     def title(formula, **constants):
         fit = SimpleNamespace(
             law=SimpleNamespace(formula=formula),
+            target="loss",
             parameters={key: SimpleNamespace(value=value, low=None, high=None) for key, value in constants.items()},
         )
         return law_text(fit)
@@ -195,8 +197,46 @@ def test_an_input_that_reaches_zero_gets_a_linear_axis():
 
 def test_units_come_from_the_table_unless_the_name_says_them():
     fit = two_inputs()
-    fit.runs = SimpleNamespace(
-        columns={"loss": SimpleNamespace(unit="nats/token"), "tokens": SimpleNamespace(unit="tokens")}
-    )
+    fit.table = {
+        "columns": {"loss": "loss <- column 'Loss' [nats/token]", "tokens": "tokens <- column 'D' [tokens]", "x": "x"}
+    }
     panel = fit_figure(fit).panels[0]
     assert (panel.x.label, panel.y.label) == ("tokens", "loss (nats/token)")
+
+
+def test_an_output_that_can_be_negative_gets_differences_and_linear_axes():
+    fit = StandIn(
+        "a - b*log(x)", {"a": 1.0, "b": 0.5}, {"x": [1, 5, 20, 80]}, lambda c, p: c[0] - c[1] * np.log(p["x"])
+    )
+    fit.target = "score"
+    fit.observed = fit.value(fit.constants, fit.points) + np.array([0.01, -0.02, 0.01, 0.0])
+    fit.residuals = fit.value(fit.constants, fit.points) - fit.observed
+    figure = fit_figure(fit)
+    assert figure.title.startswith("score = ")
+    main, right = figure.panels
+    assert (main.y.scale, main.y.label) == ("linear", "score")
+    assert right.y.label == "observed minus predicted score"
+    np.testing.assert_allclose(marks(right, Points)[0].y, [0.01, -0.02, 0.01, 0.0], atol=1e-12)
+    draw(figure)
+
+
+def refuse_intervals(fit):
+    fit.predict = lambda points, level=0.9: pd.DataFrame(points).assign(
+        loss=fit.value(fit.constants, points), low=np.nan, high=np.nan
+    )
+
+
+def test_failed_refits_are_not_counted_as_draws():
+    fit = two_inputs()
+    fit.draws = np.vstack([fit.draws, np.full((3, 5), np.nan)])
+    refuse_intervals(fit)
+    assert "from 50 draws" in fit_figure(fit).subtitle
+
+
+def test_refused_intervals_are_said_and_no_band_is_drawn():
+    fit = two_inputs(status="not_identified")
+    for estimate in fit.parameters.values():
+        estimate.low = estimate.high = None
+    refuse_intervals(fit)
+    assert "intervals refused" in fit_figure(fit).subtitle
+    assert not marks(fit_figure(fit).panels[0], Band)

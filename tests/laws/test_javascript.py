@@ -59,7 +59,9 @@ def test_every_law_equals_python(node: str, points: Any) -> None:
 
 def test_names_collide_with_nothing(node: str) -> None:
     # reserved words of JavaScript and the names of our own functions are good names of parameters
-    found = typed_law("y = var*sigmoid(lse*params) + sig*x^function + new/params^max0 + Math + e + arguments + toString")
+    found = typed_law(
+        "y = var*sigmoid(lse*params) + sig*x^function + new/params^max0 + Math + e + arguments + toString"
+    )
     assert {"var", "lse", "sig", "function", "new", "Math", "toString"} <= set(found.parameters)
     rng = np.random.default_rng(1)
     constants = {name: rng.uniform(0.1, 0.9, ROWS) for name in found.parameters}
@@ -69,7 +71,9 @@ def test_names_collide_with_nothing(node: str) -> None:
 
 
 def test_frozen_text() -> None:
-    assert law("kaplan2020.L_N").javascript() == """({Nc: $Nc, alphaN: $alphaN, params_nonembedding: $params_nonembedding}) => {
+    assert (
+        law("kaplan2020.L_N").javascript()
+        == """({Nc: $Nc, alphaN: $alphaN, params_nonembedding: $params_nonembedding}) => {
   const $0 = $alphaN;
   const $1 = $Nc;
   const $2 = Math.log($1);
@@ -79,4 +83,5 @@ def test_frozen_text() -> None:
   const $7 = $2 + $5;
   const $8 = $0 * $7;
   return Math.exp($8);
-}"""  # noqa: E501
+}"""
+    )

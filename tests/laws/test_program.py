@@ -109,7 +109,9 @@ class Truth:
             return mpmath.log(f), g, {(i, j): h[i, j] / f - g[i] * g[j] for i, j in pairs}
 
 
-def fitted(found: Law, theta: list[float], x: list[float]) -> tuple[float, np.ndarray, dict[tuple[int, int], float], bool]:
+def fitted(
+    found: Law, theta: list[float], x: list[float]
+) -> tuple[float, np.ndarray, dict[tuple[int, int], float], bool]:
     """What the compiled code says in one point: value, full gradient, Hessian, and whether they are of the logarithm."""
     code = found.compiled("fit")
     with np.errstate(all="ignore"):

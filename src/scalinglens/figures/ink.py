@@ -67,11 +67,14 @@ def _ruler() -> RendererAgg:
 
 def wrap(text: str, inches: float, face: FontProperties) -> list[str]:
     """Break a text at blanks into lines no wider than `inches`."""
-    lines: list[str] = []
+    lines: list[list[str]] = []
+    blank, reach = width(". .", face) - width("..", face), 0.0
     for word in text.split(" ") if text else []:
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and width(longer, face) <= inches * DPI:
-            lines[-1] = longer
+        step = blank + width(word, face)  # word by word: setting every growing line anew costs seconds in mathematics
+        if lines and reach + step <= inches * DPI:
+            lines[-1].append(word)
+            reach += step
         else:
-            lines.append(word)
-    return lines
+            lines.append([word])
+            reach = step - blank
+    return [" ".join(words) for words in lines]

@@ -1,7 +1,7 @@
 """The picture of a fit: what was measured, what the law says, how far it can be trusted, what it missed.
 
-Built on the public face of a fit alone (law, points, observed, residuals, predict, parameters, status, draws), so a law
-typed a minute ago gets the same picture as a published one.
+Built on the public face of a fit alone (law, target, points, observed, residuals, predict, parameters, status, draws,
+table), so a law typed a minute ago gets the same picture as a published one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ FLAGS = {
 }
 
 
-def fit_figure(fit: Any, *, level: float = 0.9) -> Figure:
+def fit_figure(fit: Any, *, level: float | None = None) -> Figure:
     """Show a fit: data with fitted curves and their extrapolation on the left, residuals on the right.
 
     One input: a curve with its band. Two inputs: loss against one of them (the other than `params`, else the one of
@@ -56,7 +56,7 @@ def fit_figure(fit: Any, *, level: float = 0.9) -> Figure:
 
     Args:
         fit: a `Fit`; an empty `fit.draws` gives curves without a band.
-        level: probability of the interval shown.
+        level: probability of the interval shown, by default that of the fit.
 
     Returns:
         A `Figure`; draw it with `figures.matplotlib.draw`.
@@ -64,16 +64,17 @@ def fit_figure(fit: Any, *, level: float = 0.9) -> Figure:
     Cost: two calls of `fit.predict` with at most 720 points.
     """
     inputs = tuple(fit.law.inputs)
+    probability = float(fit.level if level is None else level)
     if len(inputs) == 1:
-        main = _one_input(fit, inputs[0], level)
+        main = _one_input(fit, inputs[0], probability)
     elif len(inputs) == 2:
-        main = _two_inputs(fit, *_horizontal_first(fit.points, inputs), level)
+        main = _two_inputs(fit, *_horizontal_first(fit.points, inputs), probability)
     else:
         main = _predicted_observed(fit, inputs)
     return Figure(
         title=law_text(fit),
         panels=(main, _residuals(fit, main)),
-        subtitle=_subtitle(fit, level),
+        subtitle=_subtitle(fit, probability),
         note=_note(fit),
         flag=FLAGS.get(fit.status, ""),
     )
@@ -93,7 +94,7 @@ def law_text(fit: Any) -> str:
     # a negative value after a sign: one sign is enough
     text = re.sub(r"\{--", "{", text)
     text = re.sub(r"-\s*-\s*", "+ ", re.sub(r"\+\s*-\s*", "- ", text))
-    return "loss = " + text.replace("-", "−")
+    return f"{fit.target} = " + text.replace("-", "−")
 
 
 def _one_input(fit: Any, name: str, probability: float) -> Panel:
@@ -157,11 +158,10 @@ def _predicted_observed(fit: Any, inputs: tuple[str, ...]) -> Panel:
         Line(ends, ends, MUTED, 1.0),
         Points(predicted, fit.observed, INK, fit.points[by] if scale else None, size=4.6),
     )
-    unit = axis.label.removeprefix("loss")
     return Panel(
         "Data and law",
-        Axis(f"predicted loss{unit}", axis.scale, axis.format, axis.limits),
-        Axis(f"observed loss{unit}", axis.scale, axis.format, axis.limits),
+        Axis(f"predicted {axis.label}", axis.scale, axis.format, axis.limits),
+        Axis(f"observed {axis.label}", axis.scale, axis.format, axis.limits),
         marks,
         scale,
     )
@@ -169,27 +169,33 @@ def _predicted_observed(fit: Any, inputs: tuple[str, ...]) -> Panel:
 
 def _residuals(fit: Any, main: Panel) -> Panel:
     predicted = _predicted(fit)
-    percent = 100.0 * np.expm1(-fit.residuals)
-    spread = 1.4826 * float(np.median(np.abs(percent)))
-    odd = np.abs(percent) > OUTLIER * spread if spread > 0 else np.zeros(percent.shape, dtype=bool)
+    missed = 100.0 * np.expm1(-fit.residuals) if _ratios(fit) else -fit.residuals
+    unit = "%" if _ratios(fit) else ""
+    spread = 1.4826 * float(np.median(np.abs(missed)))
+    odd = np.abs(missed) > OUTLIER * spread if spread > 0 else np.zeros(missed.shape, dtype=bool)
     levels = next((mark.levels for mark in main.marks if isinstance(mark, Points)), None)
     colour = next((mark.colour for mark in main.marks if isinstance(mark, Points)), INK)
     axis = _loss_axis(fit, predicted)
     marks: list[Mark] = [Rule(0.0, "y", MUTED)]
     if spread > 0:
         ends = axis.limits or (float(predicted.min()), float(predicted.max()))
-        label = f"±1 robust sd, {spread:.2g}%"
+        label = f"±1 robust sd, {spread:.2g}{unit}"
         marks.append(Band(ends, (-spread, -spread), (spread, spread), MUTED, label))
-    marks.append(Points(predicted, percent, colour, levels, size=4.6))
+    marks.append(Points(predicted, missed, colour, levels, size=4.6))
     if odd.any():
         label = f"{int(odd.sum())} beyond {OUTLIER:g} sd"
-        marks.append(Points(predicted[odd], percent[odd], ACCENT, symbol="ring", size=7.5, label=label))
+        marks.append(Points(predicted[odd], missed[odd], ACCENT, symbol="ring", size=7.5, label=label))
     # symmetric, so that a one-sided fit looks one-sided
-    reach = 1.12 * max(float(np.abs(percent).max(initial=0.0)), 2.0 * spread, 1e-9)
+    reach = 1.12 * max(float(np.abs(missed).max(initial=0.0)), 2.0 * spread, 1e-9)
     return Panel(
         "Residuals",
         Axis(f"predicted {axis.label}", axis.scale, axis.format, axis.limits),
-        Axis("observed relative to predicted loss", "linear", "percent", (-reach, reach)),
+        Axis(
+            f"observed {'relative to' if unit else 'minus'} predicted {fit.target}",
+            "linear",
+            "percent" if unit else "plain",
+            (-reach, reach),
+        ),
         tuple(marks),
         main.colours,
         weight=0.88,
@@ -199,9 +205,14 @@ def _residuals(fit: Any, main: Panel) -> Panel:
 def _subtitle(fit: Any, probability: float) -> str:
     runs = f"{len(fit.observed)} runs"
     name = "" if fit.law.name == fit.law.formula else f"{fit.law.name}, "
-    draws = len(fit.draws)
-    band = f", {probability:.0%} intervals from {draws:,} draws" if draws else ", no intervals: the fit has no draws"
-    return f"{name}{fit.status.replace('_', ' ')}, {runs}{band}"
+    draws = int(np.isfinite(fit.draws).all(axis=1).sum()) if len(fit.draws) else 0  # a failed refit is a row of NaN
+    if not draws:
+        band = "no intervals: the fit has no draws"
+    elif not _note(fit):
+        band = "intervals refused"
+    else:
+        band = f"{probability:.0%} intervals from {draws:,} draws"
+    return f"{name}{fit.status.replace('_', ' ')}, {runs}, {band}"
 
 
 def _note(fit: Any) -> str:
@@ -238,7 +249,8 @@ def _predict(
     fit: Any, points: Mapping[str, np.ndarray], probability: float | None
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
     frame = fit.predict(points) if probability is None else fit.predict(points, level=probability)
-    loss = np.asarray(frame["loss"], dtype=float)
+    output = next(name for name in frame.columns if name not in (*points, "low", "high"))
+    loss = np.asarray(frame[output], dtype=float)
     if probability is None or not len(fit.draws) or not {"low", "high"} <= set(frame.columns):
         return loss, None, None
     low, high = np.asarray(frame["low"], dtype=float), np.asarray(frame["high"], dtype=float)
@@ -248,7 +260,12 @@ def _predict(
 
 
 def _predicted(fit: Any) -> np.ndarray:
-    return np.exp(fit.residuals) * fit.observed  # residuals are ln(prediction) - ln(observed)
+    return np.exp(fit.residuals) * fit.observed if _ratios(fit) else fit.residuals + fit.observed
+
+
+def _ratios(fit: Any) -> bool:
+    """Whether residuals are ln(prediction) - ln(observed); they are plain differences where those are not positive."""
+    return bool(np.all(fit.observed > 0))
 
 
 def _horizontal_first(points: Mapping[str, np.ndarray], inputs: tuple[str, ...]) -> tuple[str, str]:
@@ -292,14 +309,15 @@ def _loss_axis(fit: Any, values: np.ndarray) -> Axis:
     low, high = float(values.min()), float(values.max())
     if low > 0:
         air = max(0.05 * np.log(high / low), 0.002)
-        return Axis(_label(fit, "loss"), "log", limits=(float(low * np.exp(-air)), float(high * np.exp(air))))
+        return Axis(_label(fit, fit.target), "log", limits=(float(low * np.exp(-air)), float(high * np.exp(air))))
     air = 0.05 * (high - low) or 0.5
-    return Axis(_label(fit, "loss"), limits=(low - air, high + air))
+    return Axis(_label(fit, fit.target), limits=(low - air, high + air))
 
 
 def _label(fit: Any, name: str) -> str:
-    column = fit.runs.columns.get(name) if fit.runs is not None else None
-    unit = getattr(column, "unit", "") or ""
+    # a column says where it comes from and ends with its unit: "loss <- column 'Loss' [nats/token]"
+    found = re.search(r"\[([^\[\]]+)\]$", fit.table.get("columns", {}).get(name, ""))
+    unit = found.group(1) if found else ""
     said = unit.lower().startswith(name[:4])  # "tokens (tokens)" and "params (parameters)" say it twice
     return f"{name} ({unit})" if unit and not said else name
 

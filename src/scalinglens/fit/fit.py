@@ -17,7 +17,7 @@ from scalinglens.fit.search import search
 from scalinglens.fit.uncertainty import INTERVALS, bootstrap, jackknife, profile_intervals
 from scalinglens.laws.catalogue import law as find_law
 from scalinglens.laws.law import Law
-from scalinglens.numerics.threads import single_threaded_blas
+from scalinglens.numerics.processes import single_threaded_blas
 from scalinglens.runs import Runs, read_runs
 
 __all__ = ["fit"]

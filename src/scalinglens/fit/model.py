@@ -93,7 +93,9 @@ class LogSumExpModel:
             for other in range(k, len(self._slopes)):
                 right = self._slopes[other]
                 products = (left[:, None, :] * right[None, :, :]).reshape(-1, self.rows).T
-                flat = np.add.outer(np.array(self._places[k], dtype=int) * size, np.array(self._places[other], dtype=int))
+                flat = np.add.outer(
+                    np.array(self._places[k], dtype=int) * size, np.array(self._places[other], dtype=int)
+                )
                 if products.size:
                     self._pairs.append((k, other, np.ascontiguousarray(products), flat.ravel()))
         self._prepare_dense()

@@ -28,6 +28,9 @@ __all__ = ["LOSSES", "Design", "Loss"]
 LOSSES = ("huber", "squares", "lad", "likelihood")
 Progress = Callable[[int, int], None]
 _LAD = 1e-9  # half-width of the rounded corner at zero, in units of the residual
+_ROUGH = 1e-4  # for refits: half-width relative to the residuals; moves estimates by less than 1e-3 standard errors
+_NARROWING = 20.0  # from one stage to the next
+_STAGES = 30
 
 
 @dataclass(frozen=True)
@@ -212,10 +215,12 @@ class Design:
         progress: Progress | None = None,
         damping: float = 1e-3,
         iterations: int = 200,
+        rough: bool = False,
     ) -> Minima:
         """Minimise the loss from each start [lanes, p], weights [rows] or [lanes, rows].
 
-        The returned objective values are those of the loss itself, at the returned points.
+        `rough` stops short of the last digits where the loss has a corner (lad, likelihood), for refits whose scatter is
+        what matters. The returned objective values are those of the loss itself, at the returned points.
         """
         bounds = {
             "lower": self.lower if lower is None else lower,
@@ -228,29 +233,22 @@ class Design:
             threshold = delta if name == "huber" else np.inf
             return minimise(self.objective(threshold, weights), start, damping=damping, progress=progress, **bounds)
         # lad and likelihood: nearly every residual ends in the linear part; narrow the corner step by step
-        found, spent = None, np.zeros(len(start), dtype=int)
-        scale = np.median(np.abs(self.residuals(start)), axis=-1)
-        threshold = np.where(np.isfinite(scale), scale, 1.0)
-        done = False
-        for stage in range(30):
-            narrowest = threshold * 0.1 if stage else threshold
-            if found is not None:
-                goal = np.full(len(start), _LAD)
-                if name == "likelihood":
-                    goal = delta * self.loss.scale(
-                        self.residuals(found.u), np.broadcast_to(weights, (len(start), len(self.observed)))
-                    )
-                done = bool(np.all(np.abs(np.log(threshold / goal)) < 1e-3))
-                narrowest = np.maximum(narrowest, goal)
-            if done:
+        every = np.broadcast_to(weights, (len(start), len(self.observed)))
+        typical = np.median(np.abs(self.residuals(start)), axis=-1)
+        typical = np.where(np.isfinite(typical) & (typical > 0), typical, 1.0)
+        threshold = typical * (0.1 if rough else 1.0)
+        spent = np.zeros(len(start), dtype=int)
+        for _ in range(_STAGES):
+            found = minimise(self.objective(threshold, weights), start, damping=damping, progress=progress, **bounds)
+            start, spent = found.u, spent + found.iterations
+            goal = np.full(len(start), _LAD)
+            if name == "likelihood":
+                goal = delta * self.loss.scale(self.residuals(start), every)
+            if rough:
+                goal = np.maximum(goal, _ROUGH * typical)
+            if np.all(np.abs(np.log(threshold / goal)) < 1e-3):
                 break
-            threshold = narrowest
-            found = minimise(
-                self.objective(threshold, weights), start if found is None else found.u,
-                damping=damping, progress=progress, **bounds,
-            )  # fmt: skip
-            spent = spent + found.iterations
-        assert found is not None
+            threshold = np.maximum(threshold / _NARROWING, goal)
         return replace(found, value=self.loss.value(self.residuals(found.u), weights), iterations=spent)
 
 

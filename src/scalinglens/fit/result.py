@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scalinglens.errors import FitError, PredictionError
+from scalinglens.files import PICTURES, written_whole
 from scalinglens.fit.certificate import Certificate
 from scalinglens.fit.derived import derived_quantities
 from scalinglens.fit.objective import Loss
@@ -251,7 +252,8 @@ class Fit:
 
         figure = draw(fit_figure(self, level=self.level))
         if path is not None:
-            figure.savefig(path)
+            with written_whole(path, PICTURES) as part:
+                figure.savefig(part, format=Path(path).suffix[1:].lower())
         return figure
 
     def __repr__(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,6 +14,7 @@ import numpy as np
 import scipy
 
 from scalinglens.errors import SavedFitError
+from scalinglens.files import written_whole
 from scalinglens.fit.certificate import Certificate
 from scalinglens.fit.objective import Loss
 from scalinglens.fit.search import Basin
@@ -105,15 +105,8 @@ def save(fit: Fit, path: str | Path) -> None:
             "scipy": scipy.__version__,
         },
     }
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(json.dumps(document), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as problem:
-        raise SavedFitError(f"cannot write {path}: {problem.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as part:
+        part.write_text(json.dumps(document), encoding="utf-8")
 
 
 def load(path: str | Path) -> Fit:

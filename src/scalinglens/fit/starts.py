@@ -62,7 +62,7 @@ def _separate(
     tree: Node, parameters: tuple[str, ...], inputs: tuple[str, ...], signs: tuple[tuple[str, int], ...]
 ) -> Separation:
     terms = grammar.expand(tree)
-    counts = {name: 0 for name in parameters}
+    counts = dict.fromkeys(parameters, 0)
     for term in terms:
         for node in grammar.walk(term):
             if isinstance(node, Sym) and node.name in counts:
@@ -79,7 +79,7 @@ def _separate(
         else:
             rest.append(term)
     known = dict(signs)
-    builder = Builder({name: "linear" for name in parameters}, inputs, known, derivatives=False)
+    builder = Builder(dict.fromkeys(parameters, "linear"), inputs, known, derivatives=False)
     results, logs = [], []
     for shape in [*shapes, grammar.add(*rest)] if rest else shapes:
         positive = sign(shape, known) > 0

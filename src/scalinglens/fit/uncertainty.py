@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -12,7 +10,7 @@ from scalinglens.errors import FitError
 from scalinglens.fit.objective import Design
 from scalinglens.numerics.bootstrap import CHUNK, resampling_weights
 from scalinglens.numerics.kernel import share_within
-from scalinglens.numerics.threads import single_threaded_blas
+from scalinglens.numerics.processes import parallel_map
 
 __all__ = ["INTERVALS", "bootstrap", "jackknife", "profile_intervals"]
 
@@ -39,27 +37,20 @@ def bootstrap(
 
     Cost: about ten evaluations of the law per draw, on all processors.
     """
-    done = [0] * ((draws + CHUNK - 1) // CHUNK)
 
-    def refit(chunk: int) -> np.ndarray:
-        first = chunk * CHUNK
+    def refit(first: int) -> np.ndarray:
         count = min(CHUNK, draws - first)
         weights = resampling_weights(groups, count, seed, first) * design.weights
-
-        def report(finished: int, _: int) -> None:
-            done[chunk] = finished
-            if progress:
-                progress(sum(done), draws)
-
-        found = design.minimise(np.broadcast_to(u, (count, len(u))).copy(), weights, damping=_DAMPING, progress=report)
+        start = np.broadcast_to(u, (count, len(u))).copy()
+        found = design.minimise(start, weights, damping=_DAMPING, rough=True)
         return np.where(found.converged[:, None], design.to_natural(found.u), np.nan)
 
-    workers = min(len(done), os.cpu_count() or 1)
-    with single_threaded_blas():
-        if workers == 1:
-            return np.concatenate([refit(chunk) for chunk in range(len(done))])
-        with ThreadPoolExecutor(workers) as pool:
-            return np.concatenate(list(pool.map(refit, range(len(done)))))
+    pieces = []
+    for piece in parallel_map(refit, range(0, draws, CHUNK)):
+        pieces.append(piece)
+        if progress:
+            progress(sum(map(len, pieces)), draws)
+    return np.concatenate(pieces)
 
 
 def jackknife(design: Design, u: np.ndarray, groups: np.ndarray, most: int = 400) -> np.ndarray:
@@ -68,7 +59,7 @@ def jackknife(design: Design, u: np.ndarray, groups: np.ndarray, most: int = 400
     blocks = groups if count <= most else groups * most // count
     number = int(blocks.max()) + 1
     weights = np.where(np.arange(number)[:, None] == blocks, 0.0, design.weights)
-    found = design.minimise(np.broadcast_to(u, (number, len(u))).copy(), weights, damping=_DAMPING)
+    found = design.minimise(np.broadcast_to(u, (number, len(u))).copy(), weights, damping=_DAMPING, rough=True)
     return np.where(found.converged[:, None], design.to_natural(found.u), np.nan)
 
 

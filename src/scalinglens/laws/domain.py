@@ -49,7 +49,7 @@ class Domain:
         try:
             low, high = (float(match[2]), float(match[3])) if match else (math.nan, math.nan)
         except ValueError:
-            low = math.nan
+            low = high = math.nan
         if not match or not low < high:
             raise FormulaError(
                 f"{text!r} is not a domain; write positive, nonnegative, negative, real, or an interval such as (0, 2]"

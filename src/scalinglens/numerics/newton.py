@@ -102,46 +102,47 @@ class Minima:
     iterations: np.ndarray
 
 
+@np.errstate(all="ignore")  # a step into nonsense gives NaN, which the caller rejects
 def expand(objective: Objective, u: np.ndarray) -> Expansion:
     """Evaluate the objective with its derivatives at u [lanes, p].
 
     Cost: one evaluation of the model and one assembly.
     """
-    with np.errstate(all="ignore"):  # a step into nonsense gives NaN, which the caller rejects
-        m, state = objective.model.evaluate(u)
-        if objective.link is None:
-            residual, slope, bend = m - objective.target, 1.0, 0.0
-        else:
-            value, slope, bend = objective.link(m)
-            residual = value - objective.target
-        weights = objective.weights
-        if objective.asymmetry != 1.0:
-            weights = weights * np.where(residual > 0, objective.asymmetry, 1.0)
-        d = objective.threshold
-        if isinstance(d, np.ndarray):
-            d = d[:, None]
-        if np.ndim(d) == 0 and not np.isfinite(d):
-            force = weights * residual
-            inside = majorant = np.broadcast_to(weights, residual.shape)
-            total = 0.5 * np.einsum("lr,lr->l", force, residual)
-        else:
-            size = np.abs(residual)
-            clipped = np.minimum(size, d)
-            # rho = c (|z| - c/2) with c = min(|z|, d), in both branches
-            rho = clipped * (size - 0.5 * clipped)
-            total = np.einsum("lr,lr->l", np.broadcast_to(weights, rho.shape), rho)
-            force = weights * np.copysign(clipped, residual)
-            inside = weights * (size <= d)
-            majorant = weights * np.divide(clipped, size, out=np.ones_like(size), where=size > 0)
-        if objective.link is None:
-            parts = force, inside, force, majorant
-        else:
-            square = slope * slope
-            parts = force * slope, inside * square + force * bend, force * slope, majorant * square
-        gradient, hessian, scale = objective.model.assemble(state, *parts)
+    m, state = objective.model.evaluate(u)
+    if objective.link is None:
+        residual, slope, bend = m - objective.target, 1.0, 0.0
+    else:
+        value, slope, bend = objective.link(m)
+        residual = value - objective.target
+    weights = objective.weights
+    if objective.asymmetry != 1.0:
+        weights = weights * np.where(residual > 0, objective.asymmetry, 1.0)
+    d = objective.threshold
+    if isinstance(d, np.ndarray):
+        d = d[:, None]
+    if np.ndim(d) == 0 and not np.isfinite(d):
+        force = weights * residual
+        inside = majorant = np.broadcast_to(weights, residual.shape)
+        total = 0.5 * np.einsum("lr,lr->l", force, residual)
+    else:
+        size = np.abs(residual)
+        clipped = np.minimum(size, d)
+        # rho = c (|z| - c/2) with c = min(|z|, d), in both branches
+        rho = clipped * (size - 0.5 * clipped)
+        total = np.einsum("lr,lr->l", np.broadcast_to(weights, rho.shape), rho)
+        force = weights * np.copysign(clipped, residual)
+        inside = weights * (size <= d)
+        majorant = weights * np.divide(clipped, size, out=np.ones_like(size), where=size > 0)
+    if objective.link is None:
+        parts = force, inside, force, majorant
+    else:
+        square = slope * slope
+        parts = force * slope, inside * square + force * bend, force * slope, majorant * square
+    gradient, hessian, scale = objective.model.assemble(state, *parts)
     return Expansion(total, gradient, hessian, scale)
 
 
+@np.errstate(all="ignore")  # a lane far out overflows; its NaN is a step that is not taken
 def minimise(
     objective: Objective,
     start: np.ndarray,

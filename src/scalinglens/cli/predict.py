@@ -1,0 +1,168 @@
+"""`scalinglens predict`: losses, with intervals where a fit has them, at the points you name."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, Suppress, arg
+
+from scalinglens.cli.options import parsed, split_points, values
+from scalinglens.errors import FitError, PredictionError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scalinglens.fit import Fit
+    from scalinglens.laws.law import Law
+
+__all__ = ["Predict", "parse"]
+
+OWN = ("--points", "--level")
+FLAGS = ("--noise", "--json", "--help")
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Predict from a saved fit, or from a published law with its constants.
+
+    Every input of the law is an option: a quantity, a list (one point each) or a geometric range LOW:HIGH:COUNT.
+
+    scalinglens predict fit.json --params 70B --tokens 1.4T
+    scalinglens predict besiroglu2024 --params 1B:100B:5 --tokens 1.4T
+    """
+
+    fit: Annotated[Positional[str], arg(metavar="FIT.json|LAW")]
+    """A fit that was saved, or the name of a published law."""
+
+    points: Annotated[str, arg(metavar="FILE")] = ""
+    """Table of the points to predict at, in any form that fit reads; options fill in or replace its columns."""
+
+    level: float = 0.0
+    """Probability of the intervals; 0 takes that of the fit."""
+
+    noise: bool = False
+    """Make the interval one for a single new run, with its own scatter, and not for the law alone."""
+
+    json: bool = False
+    """Print JSON and nothing else on stdout."""
+
+    at: Suppress[dict[str, str]] = field(default_factory=dict)
+
+    def run(self) -> int:
+        """Do what the options say and return the exit status."""
+        from scalinglens.runs import read_runs
+
+        fit, law = _fit_or_law(self.fit)
+        columns = _columns(law, self.at)
+        runs = read_runs(self.points) if self.points else None
+        screen = sys.stderr if self.json else sys.stdout
+        if runs is not None:
+            print(runs.summary(), file=screen, end="\n\n")
+        points = {} if runs is None else {name: runs.column(name) for name in law.inputs if name in runs.columns}
+        if fit is not None:
+            frame = fit.predict(points, level=self.level or None, noise=self.noise, **columns)
+        elif self.noise or self.level:
+            raise FitError(
+                f"a published law has no intervals, so --{'noise' if self.noise else 'level'} cannot be met; "
+                "fit the law to runs with --boot 1000 --save fit.json and predict from that file"
+            )
+        else:
+            frame = _published(law, {**points, **columns})
+        print(f"{_says(fit, law)}\n{_interval(fit, self.level, self.noise)}", file=screen, end="\n\n", flush=True)
+        output = frame.columns[-3]
+        print(json.dumps(_as_dict(frame, output), indent=1) if self.json else _table(frame, output))
+        return 0
+
+
+def parse(words: Sequence[str]) -> Predict:
+    """Read the words after `scalinglens predict`; options it does not know are inputs of the law."""
+    rest, points = split_points(words, OWN, FLAGS)
+    command = parsed(Predict, "predict", rest)
+    return Predict(command.fit, command.points, command.level, command.noise, command.json, points)
+
+
+def _fit_or_law(name: str) -> tuple[Fit | None, Law]:
+    if name.endswith(".json") or os.sep in name or os.path.exists(name):
+        from scalinglens.fit import Fit
+
+        fit = Fit.load(name)
+        return fit, fit.law
+    from scalinglens.laws.catalogue import law
+
+    return None, law(name)
+
+
+def _columns(law: Law, texts: Mapping[str, str]) -> dict[str, list[float]]:
+    for name in texts:
+        if name not in law.inputs:
+            option = name.replace("_", "-")
+            near = did_you_mean(f"--{option}", [f"--{word}" for word in (*law.inputs, "points", "level", "noise")])
+            raise PredictionError(
+                f"the law {law.name} has no input {name!r}{near}; it needs {', '.join(f'--{n}' for n in law.inputs)}"
+            )
+    return {name: values(name, text) for name, text in texts.items()}
+
+
+def _published(law: Law, points: Mapping[str, Any]) -> pd.DataFrame:
+    import numpy as np
+    import pandas as pd
+
+    try:
+        arrays = np.broadcast_arrays(*(np.atleast_1d(array) for array in law.input_arrays(points)))
+    except ValueError as problem:
+        if isinstance(problem, PredictionError):
+            raise
+        sizes = ", ".join(f"{name} {np.size(points[name])}" for name in law.inputs)
+        raise PredictionError(
+            f"the points have different lengths: {sizes}; give one value or as many everywhere"
+        ) from None
+    where = dict(zip(law.inputs, arrays, strict=True))
+    name = "loss" if law.output in ("loss", "y") else law.output
+    return pd.DataFrame({**where, name: law.value(None, where), "low": math.nan, "high": math.nan})
+
+
+def _says(fit: Fit | None, law: Law) -> str:
+    name = "the law" if " " in law.name else law.name
+    if fit is None:
+        constants = ", ".join(f"{key} = {value:.6g}" for key, value in law.constants.items())
+        return f"{name} with its published constants ({constants}; {law.source}): {law.output} = {law.formula}"
+    return f"{name} fitted to {fit.table['used']} runs of {fit.table['origin']}, {fit.status}: {law.formula}"
+
+
+def _interval(fit: Fit | None, level: float, noise: bool) -> str:
+    if fit is None:
+        return "no intervals: published constants are single numbers"
+    if fit.refusal:
+        return fit.refusal
+    if not len(fit.draws):
+        return "no intervals: the fit has no draws; fit again with --boot 1000"
+    return f"{level or fit.level:.4g} intervals of {'a single new run' if noise else 'the law'}"
+
+
+def _as_dict(frame: pd.DataFrame, output: str) -> dict[str, Any]:
+    plain = lambda value: float(value) if math.isfinite(value) else None  # noqa: E731
+    inputs = list(frame.columns[:-3])
+    predictions = []
+    for row in frame.to_dict("records"):
+        ends = {"value": plain(row[output]), "low": plain(row["low"]), "high": plain(row["high"])}
+        predictions.append({**{name: plain(row[name]) for name in inputs}, output: ends})
+    return {"schema": 1, "predictions": predictions}
+
+
+def _table(frame: pd.DataFrame, output: str) -> str:
+    from scalinglens.cli.table import aligned
+    from scalinglens.quantities import format_number, format_quantity
+
+    inputs = list(frame.columns[:-3])
+    rows = [[*inputs, output, "interval"]]
+    for row in frame.to_dict("records"):
+        low, high = (end if math.isfinite(end) else None for end in (row["low"], row["high"]))
+        value, *ends = (format_number(number, low, high) for number in (row[output], low, high) if number is not None)
+        rows.append([*(format_quantity(row[name], digits=6) for name in inputs), value, " to ".join(ends) or "-"])
+    return aligned(rows)
