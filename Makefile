@@ -32,6 +32,7 @@ check: install
 	$(BIN)/pyright
 
 bench: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 
 # The picture of the README, made again from the public table of 245 runs.

@@ -31,7 +31,7 @@ def design(formula, loss=None, seed=0, rows=40, noise=0.03):
 
 
 def at(made, seed=0, jitter=0.02, lanes=1):
-    natural = np.array([CASES[made.law.formula][name] for name in made.law.parameters])
+    natural = np.array([CASES[made.law.name][name] for name in made.law.parameters])
     u = made.to_coordinates(natural[None])
     return u * (1 + jitter * np.random.default_rng(seed).normal(size=(lanes, u.shape[1])))
 

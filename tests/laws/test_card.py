@@ -29,8 +29,8 @@ Parameters
 
 Checks
   printed 0.41573   got 0.415728   agrees   x = 2000        verified
-  printed 2.1810    got 2.18102    agrees   x = 100         verified
-  printed 1.6815    got 1.68151    agrees   x = 612.58362   verified
+  printed 2.1810    got 2.18098    agrees   x = 100         verified
+  printed 1.6815    got 1.68153    agrees   x = 612.58362   verified
 
 Notes
   - n breaks give 3 + 3n parameters.
@@ -68,6 +68,12 @@ def test_standard_errors_and_evidence() -> None:
     }
     assert "  A       positive   logarithm      482.01      124.58           verified" in card("besiroglu2024")
     assert words["inputs"][0]["convention"] == "total, embeddings included"
+
+
+def test_convention_of_the_output() -> None:
+    assert "\n  params: total, embeddings included\n" in card("hoffmann2022.N_opt")
+    assert card_dict("porian2024.N_opt")["output"]["convention"]
+    assert not card_dict("kaplan2020.S_min")["output"]["convention"]  # steps is an input as well, and is told of there
 
 
 def test_unverified_constants_are_counted_and_not_shown() -> None:

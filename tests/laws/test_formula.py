@@ -110,8 +110,8 @@ class TestGrammar:
         assert definition("1/4") == Num(0.25)
 
     def test_long_chains_are_not_nested(self) -> None:
-        text = " + ".join(f"a*x^{i}" for i in range(1, 200))
-        assert len(expand(parse(text), 400)) == 199
+        text = " + ".join(f"a*x^{i}" for i in range(1, 150))
+        assert len(expand(parse(text), 400)) == 149
 
     def test_substitution_folds(self) -> None:
         assert substitute(parse("A*x^(a - b)"), {"a": Num(2.0), "b": Num(1.0)}) == Mul((Sym("A"), Sym("x")))

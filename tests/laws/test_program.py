@@ -59,8 +59,8 @@ def symbolic(found: Law) -> tuple[Any, dict[str, Any]]:
         "log": sympy.log,
         "sqrt": sympy.sqrt,
         "sigmoid": lambda v: 1 / (1 + sympy.exp(-v)),
-        "max": Larger,
-        "min": Smaller,
+        "max": lambda *arguments: functools.reduce(Larger, arguments),
+        "min": lambda *arguments: functools.reduce(Smaller, arguments),
     }
 
     def read(text: str) -> Any:
@@ -112,7 +112,7 @@ class Truth:
 def fitted(
     found: Law, theta: list[float], x: list[float]
 ) -> tuple[float, np.ndarray, dict[tuple[int, int], float], bool]:
-    """What the compiled code says in one point: value, full gradient, Hessian, and whether they are of the logarithm."""
+    """What the compiled code says in one point: value, gradient, Hessian, and whether these are of the logarithm."""
     code = found.compiled("fit")
     with np.errstate(all="ignore"):
         value, *rest = code.run(tuple(map(np.float64, theta)), code.prepare(tuple(map(np.float64, x))))
@@ -194,17 +194,32 @@ class TestDerivatives:
         _, gradient, _, _ = fitted(found, [1.0, -1.0], [40.0])
         assert gradient[0] == pytest.approx(40 * np.exp(-40.0), rel=1e-14)
 
-    def test_fallback_powers(self) -> None:
-        # a base of either sign with a whole, a fractional, a parameter's and an input's exponent
-        for text, theta, x in [
-            ("y = (a - b)^4 + x where a real, b real", [1.0, 3.0], [2.0]),
-            ("y = (x - b)^2.5 where b real", [1.5], [2.0]),
-            ("y = (x - b)^c where b real", [1.5, 0.3], [2.0]),
-            ("y = (a - b)^x where a real, b real", [2.0, 0.5], [3.0]),
-            ("y = (a - b)^(-3) + x where a real, b real", [1.0, 3.0], [2.0]),
-        ]:
-            found = typed_law(text)
-            assert_equal_derivatives(found, Truth.of(found), theta, x, 1e-13)
+    @pytest.mark.parametrize(
+        ("text", "theta", "x"),
+        [
+            # powers: a base of either sign with a whole, a fractional, a parameter's and an input's exponent
+            ("(a - b)^4 + x", [1.0, 3.0], 2.0),
+            ("(x - b)^2.5", [1.5], 2.0),
+            ("(x - b)^c", [1.5, 0.3], 2.0),
+            ("(a - b)^x", [2.0, 0.5], 3.0),
+            ("(a - b)^(-3) + x", [1.0, 3.0], 2.0),
+            ("x/(a*x - b*c)", [1.0, 3.0, 0.7], 2.0),
+            # functions whose value may be negative, or that stand in a sum that may
+            ("sigmoid(a*x - b) - c", [0.7, 0.4, 0.1], 2.0),
+            ("-sigmoid(a*b*x)*c", [0.7, 0.4, 0.3], -2.0),
+            ("log(a - b*x)*a", [4.0, 0.7], 2.0),
+            ("exp(a*b - x) - c", [0.4, 0.7, 3.0], 2.0),
+            ("max(a*b - x, b*x - a)*c", [0.4, 0.7, 3.0], 2.0),
+            ("min(a*b - x, b*x - a, c)*c", [0.4, 0.7, 3.0], 2.0),
+            ("a*b*c*x + a*a*b", [0.4, 0.7, -3.0], 2.0),
+        ],
+    )
+    def test_parts_of_unknown_sign(self, text: str, theta: list[float], x: float) -> None:
+        pattern = re.compile(r"(?<![\w.])[abc](?!\w)")
+        free = ", ".join(f"{name} real" for name in dict.fromkeys(pattern.findall(text)))
+        found = typed_law(f"y = {text} where {free}")
+        assert set(found.coordinates.values()) == {"linear"}
+        assert_equal_derivatives(found, Truth.of(found), theta, [x], 1e-13)
 
 
 class TestValue:

@@ -11,7 +11,8 @@ from scalinglens.laws.render import equation, letters
 
 FROZEN = {
     "besiroglu2024": r"E + \frac{A}{N^{\alpha}} + \frac{B}{D^{\beta}}",
-    "kaplan2020.L_ND": r"\left(\left(\frac{N_{c}}{N}\right)^{\alpha_{N}/\alpha_{D}} + \frac{D_{c}}{D}\right)^{\alpha_{D}}",
+    "kaplan2020.L_ND": r"\left(\left(\frac{N_{c}}{N}\right)^{\alpha_{N}/\alpha_{D}} "
+    r"+ \frac{D_{c}}{D}\right)^{\alpha_{D}}",
     "kaplan2020.lr": r"a - b \ln(N)",
     "caballero2022.n1": r"a + b x^{-c_{0}} \left(1 + \left(\frac{x}{d_{1}}\right)^{1/f_{1}}\right)^{-c_{1} f_{1}}",
     "hoffmann2022.N_opt": r"\left(\frac{\alpha A}{\beta B}\right)^{1/(\alpha + \beta)} "
@@ -80,7 +81,7 @@ def test_ties_follow_the_formula() -> None:
         ("1/a*x", r"\frac{x}{a}"),
         ("a*(-x)", "a (-x)"),
         ("x + 0.5 + 1234567 + 1e5 + 1e-7 + 2.5e30", r"x + 0.5 + 1234567 + 10^{5} + 10^{-7} + 2.5 \cdot 10^{30}"),
-        ("exp(-x)^2", r"\left(\exp(-x)\right)^{2}".replace(r"\left(", "(").replace(r"\right)", ")")),
+        ("exp(-x)^2", r"(\exp(-x))^{2}"),
         ("sqrt(x)*max(a, x/b)", r"\sqrt{x} \max\left(a, \frac{x}{b}\right)"),
     ],
 )

@@ -17,6 +17,9 @@ from scalinglens.files import PICTURES, check_writable
 
 __all__ = ["Fit", "parse"]
 
+Column = Annotated[str, arg(metavar="COLUMN", help_behavior_hint="")]
+File = Annotated[str, arg(metavar="FILE", help_behavior_hint="")]
+Flag = Annotated[bool, arg(help_behavior_hint="")]
 Words = UseAppendAction[tuple[str, ...]]
 
 
@@ -36,13 +39,16 @@ class Fit:
     map: Annotated[Words, arg(metavar="NAME=COLUMN")] = ()
     """Column, or formula over columns, that holds a quantity: --map params="Model Size" --map tokens="D * 1e9"."""
 
-    x: Annotated[str, arg(metavar="COLUMN")] = ""
+    x: Column = ""
     """Column that is the x of a one-variable law; short for --map x=COLUMN."""
 
-    where: Annotated[str, arg(metavar="EXPR")] = ""
+    where: Annotated[str, arg(metavar="EXPR", help_behavior_hint="")] = ""
     """Keep the runs for which this holds, as in "loss < 3.44 and params > 1B"."""
 
-    target: Annotated[str, arg(metavar="COLUMN")] = ""
+    duplicates: Annotated[str, arg(metavar="keep|drop")] = "keep"
+    """Whether runs that repeat an earlier one in every column stay."""
+
+    target: Column = ""
     """Column to fit; by default what the law returns, mostly loss."""
 
     loss: Annotated[str, arg(metavar="huber|squares|lad|likelihood")] = "huber"
@@ -57,7 +63,7 @@ class Fit:
     asymmetry: float = 1.0
     """Factor on the penalty where the prediction lies above a run."""
 
-    weights: Annotated[str, arg(metavar="COLUMN")] = ""
+    weights: Column = ""
     """Column of row weights."""
 
     pin: Annotated[Words, arg(metavar="NAME=VALUE")] = ()
@@ -69,7 +75,7 @@ class Fit:
     boot: int = 0
     """Bootstrap refits for intervals; 1000 is a good number, 0 means none."""
 
-    groups: Annotated[str, arg(metavar="COLUMN")] = ""
+    groups: Column = ""
     """Column whose groups of runs are resampled whole, as in params; single runs by default."""
 
     interval: Annotated[str, arg(metavar="percentile|bca|profile")] = "percentile"
@@ -78,22 +84,22 @@ class Fit:
     level: float = 0.9
     """Probability of the intervals."""
 
-    starts: int = 0
-    """Independent starts of the search; 0 chooses by the difficulty of the law."""
+    starts: Annotated[int | None, arg(metavar="INT", help_behavior_hint="")] = None
+    """Independent starts of the search; chosen by the difficulty of the law if not given."""
 
     seed: int = 0
     """Seed of starts and resamples; the same seed gives the same numbers."""
 
-    save: Annotated[str, arg(metavar="FILE")] = ""
+    save: File = ""
     """Write the fit here as JSON; scalinglens predict reads it."""
 
-    plot: Annotated[str, arg(metavar="FILE")] = ""
+    plot: File = ""
     """Draw the fit here: .png, .pdf or .svg."""
 
-    json: bool = False
+    json: Flag = False
     """Print JSON and nothing else on stdout."""
 
-    strict: bool = False
+    strict: Flag = False
     """End with status 3 unless the fit is certified."""
 
     def run(self) -> int:
@@ -109,7 +115,7 @@ class Fit:
         from scalinglens.fit import fit
         from scalinglens.runs import read_runs
 
-        runs = read_runs(self.runs, where=self.where or None, **mapping)  # type: ignore[arg-type]
+        runs = read_runs(self.runs, where=self.where or None, duplicates=self.duplicates, **mapping)  # type: ignore[arg-type]
         screen = sys.stderr if self.json else sys.stdout
         print(runs.summary(), file=screen, end="\n\n", flush=True)
         with bar("bootstrap" if self.boot else "fitting") as progress:
@@ -128,7 +134,7 @@ class Fit:
                 groups=self.groups or None,
                 interval=self.interval,
                 level=self.level,
-                starts=self.starts or None,
+                starts=self.starts,
                 seed=self.seed,
                 progress=progress,
             )

@@ -15,7 +15,8 @@ from scalinglens.errors import OptionError
 
 __all__ = ["Laws", "parse"]
 
-FORMULA_WIDTH = 72
+Flag = Annotated[bool, arg(help_behavior_hint="")]
+FORMULA_WIDTH, SOURCE_WIDTH = 44, 28
 
 
 @dataclass(frozen=True)
@@ -23,22 +24,23 @@ class Laws:
     """List the published laws, or show everything known about one.
 
     scalinglens laws besiroglu2024
+
     scalinglens laws "E + A/params^alpha" --latex
     """
 
-    name: Annotated[Positional[str], arg(metavar="NAME|FORMULA")] = ""
+    name: Annotated[Positional[str], arg(metavar="NAME|FORMULA", help_behavior_hint="")] = ""
     """Law to show, by name or as a formula; without it all are listed."""
 
-    unverified: bool = False
+    unverified: Flag = False
     """Show published constants of weak evidence, too."""
 
-    latex: bool = False
+    latex: Flag = False
     """Print the formula in LaTeX and nothing else."""
 
-    javascript: bool = False
+    javascript: Flag = False
     """Print the formula as a JavaScript function and nothing else."""
 
-    json: bool = False
+    json: Flag = False
     """Print JSON and nothing else on stdout."""
 
     def run(self) -> int:
@@ -84,7 +86,10 @@ def _list() -> str:
 
     words = laws_dict()
     entries = words["laws"]
-    rows = [[entry["name"], shortened(entry["formula"], FORMULA_WIDTH), entry["source"]] for entry in entries]
+    rows = [
+        [entry["name"], shortened(entry["formula"], FORMULA_WIDTH), shortened(entry["source"], SOURCE_WIDTH)]
+        for entry in entries
+    ]
     lines = iter(aligned(rows).splitlines())
     blocks = []
     for _, family in groupby(entries, key=lambda entry: entry["name"].partition(".")[0]):

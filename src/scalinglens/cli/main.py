@@ -1,8 +1,8 @@
 """The command `scalinglens`: hand over to one file per command, and turn every way to end into an exit status.
 
-Status 0: done. 2: a mistake in what was asked (one message, no traceback). 3: `fit --strict` and the fit is not certified.
-130: interrupted. Anything else is a defect of ours and keeps its traceback. Only the module of the command that was asked
-for is imported, so that help and mistakes answer at once.
+Status 0: done. 2: a mistake in what was asked (one message, no traceback). 3: `fit --strict` and the fit is not
+certified. 130: interrupted. Anything else is a defect of ours and keeps its traceback. Only the module of the command
+that was asked for is imported, so that help and mistakes answer at once.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else 0
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return 141  # as a shell reports SIGPIPE
     except BaseException as problem:
         if isinstance(problem, KeyboardInterrupt) or _interrupted:
             # an interrupt inside an import or a callback can surface as another exception
@@ -107,7 +107,7 @@ def _help() -> str:
         "usage: scalinglens COMMAND [options]\n\n"
         "Neural scaling laws you can trust: from a table of training runs to a certified law with honest intervals.\n\n"
         f"Commands:\n{listed}\n\n{_EXAMPLES}\n\n"
-        "scalinglens COMMAND --help explains a command; every command has --json. scalinglens --version says which this is."
+        "scalinglens COMMAND --help explains a command; every command has --json. scalinglens --version gives the version."
     )
 
 

@@ -18,7 +18,8 @@ def parsed(command: Any, name: str, words: Sequence[str]) -> Any:
     """Read the words after the name of a command into its dataclass; help and mistakes end with SystemExit."""
     import tyro
 
-    return tyro.cli(command, prog=f"scalinglens {name}", args=list(words), config=(tyro.conf.FlagCreatePairsOff,))
+    markers = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
+    return tyro.cli(command, prog=f"scalinglens {name}", args=list(words), config=markers)
 
 
 def pairs(option: str, words: Sequence[str], example: str) -> dict[str, str]:

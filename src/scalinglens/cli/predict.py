@@ -7,12 +7,12 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Positional, Suppress, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
-from scalinglens.cli.options import parsed, split_points, values
+from scalinglens.cli.options import pairs, parsed, split_points, values
 from scalinglens.errors import FitError, PredictionError, did_you_mean
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Predict", "parse"]
 
-OWN = ("--points", "--level")
+Flag = Annotated[bool, arg(help_behavior_hint="")]
+
+OWN = ("--points", "--level", "--at")
 FLAGS = ("--noise", "--json", "--help")
 
 
@@ -34,40 +36,42 @@ class Predict:
     Every input of the law is an option: a quantity, a list (one point each) or a geometric range LOW:HIGH:COUNT.
 
     scalinglens predict fit.json --params 70B --tokens 1.4T
+
     scalinglens predict besiroglu2024 --params 1B:100B:5 --tokens 1.4T
     """
 
     fit: Annotated[Positional[str], arg(metavar="FIT.json|LAW")]
     """A fit that was saved, or the name of a published law."""
 
-    points: Annotated[str, arg(metavar="FILE")] = ""
+    at: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = ()
+    """Value of an input of the law; --NAME VALUE is short for it, as in --params 70B --tokens 1.4T."""
+
+    points: Annotated[str, arg(metavar="FILE", help_behavior_hint="")] = ""
     """Table of the points to predict at, in any form that fit reads; options fill in or replace its columns."""
 
-    level: float = 0.0
-    """Probability of the intervals; 0 takes that of the fit."""
+    level: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="")] = None
+    """Probability of the intervals; that of the fit if not given."""
 
-    noise: bool = False
+    noise: Flag = False
     """Make the interval one for a single new run, with its own scatter, and not for the law alone."""
 
-    json: bool = False
+    json: Flag = False
     """Print JSON and nothing else on stdout."""
-
-    at: Suppress[dict[str, str]] = field(default_factory=dict)
 
     def run(self) -> int:
         """Do what the options say and return the exit status."""
         from scalinglens.runs import read_runs
 
         fit, law = _fit_or_law(self.fit)
-        columns = _columns(law, self.at)
+        columns = _columns(law, pairs("at", self.at, "params=70B"))
         runs = read_runs(self.points) if self.points else None
         screen = sys.stderr if self.json else sys.stdout
         if runs is not None:
             print(runs.summary(), file=screen, end="\n\n")
         points = {} if runs is None else {name: runs.column(name) for name in law.inputs if name in runs.columns}
         if fit is not None:
-            frame = fit.predict(points, level=self.level or None, noise=self.noise, **columns)
-        elif self.noise or self.level:
+            frame = fit.predict(points, level=self.level, noise=self.noise, **columns)
+        elif self.noise or self.level is not None:
             raise FitError(
                 f"a published law has no intervals, so --{'noise' if self.noise else 'level'} cannot be met; "
                 "fit the law to runs with --boot 1000 --save fit.json and predict from that file"
@@ -83,12 +87,11 @@ class Predict:
 def parse(words: Sequence[str]) -> Predict:
     """Read the words after `scalinglens predict`; options it does not know are inputs of the law."""
     rest, points = split_points(words, OWN, FLAGS)
-    command = parsed(Predict, "predict", rest)
-    return Predict(command.fit, command.points, command.level, command.noise, command.json, points)
+    return parsed(Predict, "predict", [*rest, *(word for pair in points.items() for word in ("--at", "=".join(pair)))])
 
 
 def _fit_or_law(name: str) -> tuple[Fit | None, Law]:
-    if name.endswith(".json") or os.sep in name or os.path.exists(name):
+    if name.endswith(".json") or os.path.exists(name):
         from scalinglens.fit import Fit
 
         fit = Fit.load(name)
@@ -135,14 +138,14 @@ def _says(fit: Fit | None, law: Law) -> str:
     return f"{name} fitted to {fit.table['used']} runs of {fit.table['origin']}, {fit.status}: {law.formula}"
 
 
-def _interval(fit: Fit | None, level: float, noise: bool) -> str:
+def _interval(fit: Fit | None, level: float | None, noise: bool) -> str:
     if fit is None:
         return "no intervals: published constants are single numbers"
     if fit.refusal:
         return fit.refusal
     if not len(fit.draws):
         return "no intervals: the fit has no draws; fit again with --boot 1000"
-    return f"{level or fit.level:.4g} intervals of {'a single new run' if noise else 'the law'}"
+    return f"{100 * (level or fit.level):.6g}% intervals of {'a single new run' if noise else 'the law'}"
 
 
 def _as_dict(frame: pd.DataFrame, output: str) -> dict[str, Any]:

@@ -70,24 +70,24 @@ class _Bar:
             return
         self.drawing = True
         try:
-            if self.rich is None:
-                self._open()
+            self.rich = self.rich or self._opened()
             self.rich.update(self.task, completed=self.done, total=self.total or None)
             self.rich.refresh()
             self.last = now
         finally:
             self.drawing = False
 
-    def _open(self) -> None:
+    def _opened(self) -> Any:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
         from rich.progress import TimeRemainingColumn as Remaining
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         left = (TextColumn("left"), Remaining())
-        self.rich = Progress(*columns, *left, console=Console(stderr=True), auto_refresh=False, transient=True)
-        self.rich.start()
-        self.task = self.rich.add_task(self.title, total=None)
+        rich = Progress(*columns, *left, console=Console(stderr=True), auto_refresh=False, transient=True)
+        rich.start()
+        self.task = rich.add_task(self.title, total=None)
+        return rich
 
     def close(self) -> None:
         if self.rich is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from scalinglens.errors import FitError, did_you_mean
 from scalinglens.fit.certificate import certify
 from scalinglens.fit.objective import Design, Loss
-from scalinglens.fit.result import REFUSED, Fit
+from scalinglens.fit.result import REFUSED, Fit, check_level
 from scalinglens.fit.search import search
 from scalinglens.fit.uncertainty import INTERVALS, bootstrap, jackknife, profile_intervals
 from scalinglens.laws.catalogue import law as find_law
@@ -95,7 +95,7 @@ def fit(
     if len(observed) < len(free):
         raise FitError(
             f"{len(observed)} runs cannot determine {len(free)} parameters ({', '.join(free)}); "
-            f"add runs, pin parameters (pin={free[0]}=...), or take a law with fewer"
+            f"add runs, pin parameters (--pin {free[0]}=VALUE), or take a law with fewer"
         )
     row_weights = _weights(table, weights)
     design = Design.build(chosen, penalty, inputs, observed, row_weights, held)
@@ -168,8 +168,7 @@ def _check_options(boot: int, interval: str, level: float, starts: int | None, s
         )
     if interval == "bca" and not boot:
         raise FitError("bca intervals come from bootstrap draws; add boot=1000")
-    if not 0 < level < 1:
-        raise FitError(f"the level of an interval lies between 0 and 1, got {level}")
+    check_level(level)
     if starts is not None and (not isinstance(starts, int) or starts < 1):
         raise FitError(f"starts is a positive whole number, got {starts!r}")
     if not isinstance(seed, int | np.integer) or seed < 0:
@@ -184,8 +183,10 @@ def _pins(law: Law, pin: Mapping[str, float] | None) -> dict[str, float]:
             raise FitError(
                 f'the law has no parameter "{name}" to pin{did_you_mean(name, law.parameters)}; it has {known}'
             )
-        if not math.isfinite(value) or value not in law.domain(name):
-            raise FitError(f"{name} cannot be pinned at {value!r}: its domain is {law.domain(name)}")
+        if not isinstance(value, int | float | np.number) or not math.isfinite(value) or value not in law.domain(name):
+            raise FitError(
+                f"{name} cannot be pinned at {value!r}: its domain is {law.domain(name)}; give a number inside it"
+            )
         held[name] = float(value)
     return held
 
@@ -234,7 +235,9 @@ def _groups(table: Runs, groups: str | np.ndarray | None) -> np.ndarray:
         raise FitError(f"there are {len(table)} runs but {labels.size} group labels; give one per run")
     numbers = np.unique(labels.astype(str), return_inverse=True)[1]
     if int(numbers.max()) < 1:
-        raise FitError(f"all {len(table)} runs belong to one group ({labels[0]}), so there is nothing to resample")
+        raise FitError(
+            f"all {len(table)} runs belong to one group ({labels[0]}), so there is nothing to resample; name other groups, or none"
+        )
     return numbers
 
 

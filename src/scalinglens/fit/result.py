@@ -161,8 +161,7 @@ class Fit:
         Cost: draws x points evaluations of the law.
         """
         level = self.level if level is None else level
-        if not 0 < level < 1:
-            raise FitError(f"the level of an interval lies between 0 and 1, got {level}")
+        check_level(level)
         frame = getattr(points, "frame", points)
         given = (
             {} if frame is None else {str(name): np.asarray(frame[name]) for name in frame if name in self.law.inputs}
@@ -265,6 +264,14 @@ class Fit:
         from scalinglens.fit.text import as_html
 
         return as_html(self)
+
+
+def check_level(level: float) -> None:
+    """Refuse a probability of intervals outside (0, 1), with the remedy for one given in percent."""
+    if not isinstance(level, int | float | np.number) or not 0 < level < 1:
+        percent = isinstance(level, int | float) and 1 < level < 100
+        remedy = f"write {level / 100:g} for {level:g} percent" if percent else "write for example 0.9"
+        raise FitError(f"the level of an interval lies between 0 and 1, got {level!r}; {remedy}")
 
 
 def _plain(value: float) -> float | None:

@@ -118,17 +118,22 @@ def load(path: str | Path) -> Fit:
     from scalinglens.fit.result import Fit
 
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        document = json.loads(text) if text.lstrip().startswith("{") else None
+    except FileNotFoundError:
+        raise SavedFitError(
+            f"there is no saved fit {path}; check the path, or write one with `scalinglens fit RUNS --save fit.json`"
+        ) from None
     except OSError as problem:
-        raise SavedFitError(f"cannot read {path}: {problem.strerror}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
+        raise SavedFitError(f"cannot read {path}: {problem.strerror}; pass a file that `--save` wrote") from None
+    except UnicodeDecodeError:
+        raise SavedFitError(f"{path} is no text, so no saved fit; pass a file that `--save` wrote") from None
+    except json.JSONDecodeError as problem:
         raise SavedFitError(
             f"{path} is not complete JSON ({problem}); it may have been cut off: save the fit again"
         ) from None
     if not isinstance(document, dict) or "saved" not in document:
-        raise SavedFitError(
-            f"{path} is not a saved fit; write one with `scalinglens fit RUNS --save {Path(path).name}`"
-        )
+        raise SavedFitError(f"{path} is not a saved fit; write one with `scalinglens fit RUNS --save fit.json`")
     if document.get("schema") != SCHEMA:
         raise SavedFitError(f"{path} has schema {document.get('schema')!r}, this version reads {SCHEMA}; fit again")
     state = document["saved"]

@@ -56,7 +56,11 @@ def card_dict(law: Law | str, *, unverified: bool = False) -> dict[str, Any]:
         "source": made.source,
         "formula": made.formula,
         "latex": made.latex(),
-        "output": {"name": made.output, "unit": made.unit},
+        "output": {
+            "name": made.output,
+            "unit": made.unit,
+            "convention": about.get("conventions", {}).get(made.output, "") if made.output not in made.inputs else "",
+        },
         "inputs": [_input(made, name) for name in made.inputs],
         "parameters": [_parameter(shown, name, weak if not unverified else set()) for name in made.parameters],
         "derived": dict(made.derived),
@@ -96,6 +100,8 @@ def card(law: Law | str, *, unverified: bool = False) -> str:
     head = [words["name"], *_wrapped(words["title"]), *_wrapped(words["citation"])]
     formula = [f"  {words['output']['name']} = {words['formula']}{unit}"]
     formula += [f"  with {name} = {text}" for name, text in words["derived"].items()]
+    convention = words["output"]["convention"]
+    formula += _wrapped(f"{words['output']['name']}: {convention}", "  ") if convention else []
     formula += [f"  LaTeX: {words['latex']}", *_wrapped(words["note"], "  ")]
     blocks = [head, formula, _section("Inputs", _input_lines(words)), _section("Parameters", _parameter_lines(words))]
     blocks += [_section(key.capitalize(), _wrapped(words[key], "  ")) for key in ("optimum", "valid")]

@@ -156,7 +156,11 @@ def typed_law(text: str) -> Law:
             raise FormulaError(f"the left side of {body.strip()!r} must be one name: loss = E + A/params^alpha")
         output = left
     domains = dict(_clause(part) for part in re.split(r",(?![^\[(]*[\])])", clauses[0])) if clauses else {}
-    made = Law(text, formula, output=output, domains=domains)
+    try:
+        made = Law(text, formula, output=output, domains=domains)
+    except FormulaError as problem:
+        told = "" if repr(formula) in str(problem) else f"; the law reads {formula[:200]!r}"
+        raise FormulaError(f"{problem}{told}") from None
     if output in made.inputs:
         raise FormulaError(
             f'the formula for "{output}" has {output} in it; name what it returns: batch_tokens = k*loss^(-p)'

@@ -295,8 +295,14 @@ class Law:
         arrays = []
         for name in self.inputs:
             if name not in points:
-                raise PredictionError(f'the law needs "{name}"; give its value, for example {name}=1e9')
-            array = np.asarray(points[name], dtype=float)
+                raise PredictionError(f'the law needs "{name}"; give its value, for example {name}=1e9 (--{name} 1e9)')
+            try:
+                array = np.asarray(points[name], dtype=float)
+            except (TypeError, ValueError):
+                raise PredictionError(
+                    f'"{name}" is {str(points[name])[:60]!r}, which is no number; write for example {name}=70e9, or read text with '
+                    'parse_quantity("70B")'
+                ) from None
             domain = self.domain(name)
             wrong = ~np.isfinite(array) | (array < domain.low) | (array > domain.high)
             wrong |= (array <= 0) if self.signs[name] > 0 else False
@@ -408,7 +414,10 @@ def _affine_terms(
     def evaluate(arrays: tuple[np.ndarray, ...]) -> list[tuple[np.ndarray, dict[int, np.ndarray]]]:
         rows = len(arrays[0]) if arrays else 1
         found = iter(run((np.zeros(1),) * len(coordinates), prepare(arrays)))
-        full = lambda value: np.broadcast_to(np.asarray(value, dtype=float), (rows,)).copy()  # noqa: E731
+
+        def full(value: Any) -> np.ndarray:
+            return np.broadcast_to(np.asarray(value, dtype=float), (rows,)).copy()
+
         return [(full(next(found)), {i: full(next(found)) for i in part.gradient}) for part in logs]
 
     return evaluate
