@@ -16,7 +16,14 @@ def world(seed=0, rows=60, noise=0.01):
     rng = np.random.default_rng(seed)
     params, tokens = 10 ** rng.uniform(7.5, 9.5, rows), 10 ** rng.uniform(9, 11, rows)
     loss = (1.8 + 450 / params**0.34 + 1900 / tokens**0.36) * np.exp(noise * rng.normal(size=rows))
-    return read_runs({"params": params, "tokens": tokens, "loss": loss, "site": np.arange(rows) // 4})
+    return read_runs({"params": params, "tokens": tokens, "loss": loss, "site": [f"site {i // 4:02d}" for i in range(rows)]})
+
+
+def finite(found):
+    """The draws whose refit converged; nearly all must."""
+    good = np.all(np.isfinite(found.draws), axis=1)
+    assert np.mean(good) >= 0.99
+    return found.draws[good]
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +34,18 @@ def runs():
 @pytest.mark.parametrize("options", [{}, {"loss": "squares"}, {"loss": "likelihood"}, {"groups": "site"}])
 def test_each_draw_is_a_fit_of_its_resample(runs, options):
     found = fit(runs, FORM, boot=6, seed=2, **options)
-    groups = runs.column("site").astype(int) if "groups" in options else np.arange(len(runs))
+    groups = np.arange(len(runs)) // (4 if "groups" in options else 1)
     rest = {k: v for k, v in options.items() if k != "groups"}
     for draw, weights in zip(found.draws, resampling_weights(groups, 6, seed=2), strict=True):
         alone = fit(runs, FORM, weights=weights, **rest)
-        np.testing.assert_allclose(draw, [alone.values[name] for name in alone.law.parameters], rtol=1e-4)
+        values = dict(zip(found.law.parameters, draw, strict=True))
+        prediction = found.law.value(values, found.points)
+        objective = found.loss.value(np.log(prediction / found.observed), weights)
+        # objectives agree far below what a parameter is known to; the valley is flat, so parameters agree to less
+        # (minus log likelihoods, with their kink at zero, to a thousandth of what moves an interval)
+        close = {"abs": 1e-3} if options.get("loss") == "likelihood" else {"rel": 1e-8}
+        assert float(objective) == pytest.approx(alone.value, **close)
+        np.testing.assert_allclose(draw, [alone.values[name] for name in alone.law.parameters], rtol=3e-3)
 
 
 def test_leaving_one_out_is_a_fit_without_it(runs):
@@ -39,7 +53,7 @@ def test_leaving_one_out_is_a_fit_without_it(runs):
     assert found.left_out is not None
     assert len(found.left_out) == 15
     for site in (0, 7, 14):
-        alone = fit(runs.where(f"site != {site}"), FORM, loss="squares")
+        alone = fit(runs.where(f"site != 'site {site:02d}'"), FORM, loss="squares")
         np.testing.assert_allclose(found.left_out[site], [alone.values[n] for n in alone.law.parameters], rtol=1e-4)
 
 
@@ -122,7 +136,7 @@ def test_predictions_carry_the_draws(runs):
     frame = found.predict(params=[1e9, 7e10], tokens=[2e10, 1.4e12])
     direct = np.array([
         [E + A / N**al + B / D**be for N, D in ((1e9, 2e10), (7e10, 1.4e12))]
-        for E, A, al, B, be in found.draws[:, [found.law.parameters.index(n) for n in ("E", "A", "alpha", "B", "beta")]]
+        for E, A, al, B, be in finite(found)[:, [found.law.parameters.index(n) for n in ("E", "A", "alpha", "B", "beta")]]
     ])  # fmt: skip
     np.testing.assert_allclose(frame["low"], np.quantile(direct, 0.05, axis=0), rtol=1e-9)
     np.testing.assert_allclose(frame["high"], np.quantile(direct, 0.95, axis=0), rtol=1e-9)
@@ -138,14 +152,15 @@ def test_predictions_carry_the_draws(runs):
 def test_frontier_intervals_are_those_of_the_draws(runs):
     found = fit(runs, FORM, boot=200)
     order = [found.law.parameters.index(n) for n in ("alpha", "beta")]
-    a = found.draws[:, order[1]] / found.draws[:, order].sum(axis=1)
+    draws = finite(found)
+    a = draws[:, order[1]] / draws[:, order].sum(axis=1)
     assert found.derived["a"].low == pytest.approx(np.quantile(a, 0.05))
     assert found.derived["a"].value == pytest.approx(found.values["beta"] / (found.values["alpha"] + found.values["beta"]))
     assert found.derived["a"].value + found.derived["b"].value == pytest.approx(1.0)
     # the frontier is where the law is least along N D = C/6: brute force on a grid of sizes
     sizes = np.geomspace(1e6, 1e12, 200001)
     for flops in (1e20, 1e23):
-        best = sizes[np.argmin(found.predict(params=sizes, tokens=flops / 6 / sizes)["loss"])]
+        best = sizes[np.argmin(found.law.value(found.values, {"params": sizes, "tokens": flops / 6 / sizes}))]
         assert found.derived["G"].value * (flops / 6) ** found.derived["a"].value == pytest.approx(best, rel=1e-3)
 
 

@@ -244,6 +244,12 @@ class TestValue:
             ({"E": -1.0}, {}, 'the parameter "E" is -1, but E + A/params^alpha needs it positive'),
             ({"E": np.nan}, {}, 'the parameter "E" is nan, but E + A/params^alpha needs it finite'),
             ({}, {"params": [1.0, 0.0]}, '"params" is 0 at point 1; it must be finite and positive'),
+            (
+                {},
+                {"params": "70B"},
+                "\"params\" is '70B', which is no number; write for example params=70e9, "
+                'or read text with parse_quantity("70B")',
+            ),
             ({}, {"params": np.inf}, '"params" is inf at point 0; it must be finite and positive'),
             ({}, {"parms": 1.0}, 'the law has no input "parms" (did you mean "params"?); it needs params'),
         ],

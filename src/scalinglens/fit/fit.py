@@ -52,7 +52,7 @@ def fit(
         law: name in the catalogue, or a formula; only the form of a published law is used, never its constants.
         loss: "huber", "squares", "lad" (least absolute deviations) or "likelihood" (Huber's density, scale profiled out).
         delta: where Huber's loss turns linear, in units of the residual (of its scale for "likelihood").
-        space: "log" or "linear": residuals of ln loss, or of loss.
+        space: "log", "linear" or "log1p": residuals of ln loss, of loss, or of ln(1 + loss).
         asymmetry: factor on the penalty where the prediction lies above a run (10 follows the well-tuned runs).
         weights: name of a column, or one non-negative number per row.
         pin: parameter -> value that it is held at.

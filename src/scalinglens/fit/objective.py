@@ -40,7 +40,7 @@ class Loss:
     Attributes:
         name: one of `LOSSES`.
         delta: where Huber's loss turns linear: in units of the residual, for "likelihood" in units of its scale.
-        space: residuals are ln(prediction) - ln(observed) for "log", prediction - observed for "linear".
+        space: residuals are differences of ln(value) for "log", of the value for "linear", of ln(1 + value) for "log1p".
         asymmetry: factor on the penalty where the prediction is above the observation. Under-tuned runs err upwards only;
             10 makes the law follow the well-tuned ones.
     """
@@ -55,8 +55,10 @@ class Loss:
             raise FitError(
                 f'unknown loss "{self.name}"{did_you_mean(self.name, LOSSES)}; known are {", ".join(LOSSES)}'
             )
-        if self.space not in ("log", "linear"):
-            raise FitError(f'space is "log" or "linear", got {self.space!r}')
+        if self.space not in _SPACES:
+            raise FitError(
+                f'unknown space "{self.space}"{did_you_mean(str(self.space), _SPACES)}; known are {", ".join(_SPACES)}'
+            )
         for what, value in (("delta", self.delta), ("asymmetry", self.asymmetry)):
             if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
                 raise FitError(f"{what} must be a positive number, got {value!r}")
@@ -172,9 +174,8 @@ class Design:
         return np.where(self.free, np.clip(u, inside[1], inside[0]), np.clip(u, self.lower, self.upper))
 
     def to_natural(self, u: np.ndarray) -> np.ndarray:
-        """Coordinates [..., p] to natural parameters."""
-        with np.errstate(over="ignore"):
-            natural = np.where(self.in_logs, np.exp(np.where(self.in_logs, u, 0.0)), u)
+        """Coordinates [..., p] to natural parameters, finite ones: a magnitude that runs away stops at e^+-700."""
+        natural = np.where(self.in_logs, np.exp(np.clip(np.where(self.in_logs, u, 0.0), -700.0, 700.0)), u)
         for i, name in enumerate(self.law.parameters):
             if name in self.held:
                 natural[..., i] = self.held[name]
@@ -185,7 +186,7 @@ class Design:
     @property
     def target(self) -> np.ndarray:
         """What the model is compared with, in the space of the residuals."""
-        return np.log(self.observed) if self.loss.space == "log" else self.observed
+        return _SPACES[self.loss.space](self.observed)
 
     def objective(self, threshold: float | np.ndarray, weights: np.ndarray | None = None) -> Objective:
         """The minimiser's problem at one threshold of Huber's loss."""
@@ -262,5 +263,25 @@ def _log_link(m: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.log(m), inverse, -inverse * inverse
 
 
-# (model gives the logarithm, space of the residuals) -> how to get from one to the other
-_LINKS = {(True, "log"): None, (True, "linear"): _exp_link, (False, "log"): _log_link, (False, "linear"): None}
+def _log1p_link(m: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    inverse = 1.0 / (1.0 + m)
+    return np.log1p(m), inverse, -inverse * inverse
+
+
+def _softplus_link(m: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    share = 0.5 * (1.0 + np.tanh(0.5 * m))
+    return np.logaddexp(0.0, m), share, share * (1.0 - share)
+
+
+# the scales on which residuals may be taken
+_SPACES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"log": np.log, "linear": lambda v: v, "log1p": np.log1p}
+
+# (model gives the logarithm, space of the residuals) -> how to get from one to the other, with derivatives
+_LINKS = {
+    (True, "log"): None,
+    (True, "linear"): _exp_link,
+    (True, "log1p"): _softplus_link,
+    (False, "log"): _log_link,
+    (False, "linear"): None,
+    (False, "log1p"): _log1p_link,
+}

@@ -21,6 +21,7 @@ import numpy as np
 
 from scalinglens.laws import formula as grammar
 from scalinglens.laws.backends import numpy_function
+from scalinglens.laws.domain import roles
 from scalinglens.laws.formula import Call, Mul, Node, Num, Pow, Sym
 from scalinglens.laws.law import Law
 from scalinglens.laws.program import Builder, sign
@@ -183,9 +184,10 @@ def search_range(law: Law, parameter: str, inputs: Mapping[str, np.ndarray]) -> 
         low, high = float(np.min(inputs[scale])), float(np.max(inputs[scale]))
         bounds = (low * 1e-2, high * 1e4, True)
         if _within_power(law.tree, parameter):  # a break is looked for where the data are
-            bounds = (low * 0.3, high * 30.0, True)
+            bounds = (low, high * 3.0, True)
     elif law.coordinates[parameter] == "log":
-        bounds = (0.03, 30.0, True)
+        inside = "exponent" in roles(law.tree, parameter)  # the sharpness of a break, the base of a saturation
+        bounds = (0.03, 3.0 if inside else 30.0, True)
     elif domain.sign > 0:
         bounds = (0.03, 1.5, True)
     elif domain.sign < 0:

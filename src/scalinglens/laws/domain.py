@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from scalinglens.errors import FormulaError
 from scalinglens.laws.formula import Add, Call, Mul, Node, Num, Pow, Sym, names
 
-__all__ = ["Domain", "estimated_in_logs"]
+__all__ = ["Domain", "estimated_in_logs", "roles"]
 
 _NAMED = {
     "positive": (0.0, math.inf, True),
@@ -85,11 +85,12 @@ def estimated_in_logs(root: Node, parameter: str, domain: Domain) -> bool:
     """
     if domain.low < 0:
         return False
-    places = set(_roles(root, parameter, False))
+    places = set(roles(root, parameter, False))
     return "exponent" not in places or "divisor" in places
 
 
-def _roles(node: Node, parameter: str, inside_exponent: bool) -> list[str]:
+def roles(node: Node, parameter: str, inside_exponent: bool = False) -> list[str]:
+    """Return the parts a parameter plays, once per appearance: "amplitude", "exponent", "divisor" (inside an exponent)."""
     match node:
         case Sym(name):
             return ["exponent" if inside_exponent else "amplitude"] if name == parameter else []
@@ -99,11 +100,11 @@ def _roles(node: Node, parameter: str, inside_exponent: bool) -> list[str]:
             divisor = inside_exponent and isinstance(exponent, Num) and exponent.value < 0 and parameter in names(base)
             return (
                 (["divisor"] if divisor else [])
-                + _roles(base, parameter, inside_exponent)
-                + _roles(exponent, parameter, True)
+                + roles(base, parameter, inside_exponent)
+                + roles(exponent, parameter, True)
             )
         case Call("exp" | "log" | "sigmoid" as function, (argument,)):
-            return _roles(argument, parameter, inside_exponent or function != "log")
+            return roles(argument, parameter, inside_exponent or function != "log")
         case Add(parts) | Mul(parts) | Call(_, parts):
-            return [role for part in parts for role in _roles(part, parameter, inside_exponent)]
+            return [role for part in parts for role in roles(part, parameter, inside_exponent)]
     return []

@@ -300,8 +300,8 @@ class Law:
                 array = np.asarray(points[name], dtype=float)
             except (TypeError, ValueError):
                 raise PredictionError(
-                    f'"{name}" is {str(points[name])[:60]!r}, which is no number; write for example {name}=70e9, or read text with '
-                    'parse_quantity("70B")'
+                    f'"{name}" is {str(points[name])[:60]!r}, which is no number; write for example {name}=70e9, '
+                    'or read text with parse_quantity("70B")'
                 ) from None
             domain = self.domain(name)
             wrong = ~np.isfinite(array) | (array < domain.low) | (array > domain.high)
