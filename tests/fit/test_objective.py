@@ -97,14 +97,16 @@ def test_weights_name_a_column_and_scale_nothing_but_the_objective():
 
 @pytest.mark.parametrize("options", [{"loss": "squares"}, {"loss": "squares", "space": "linear"},
                                      {"loss": "squares", "asymmetry": 6.0}, {"delta": 0.05, "space": "linear"},
-                                     {"delta": 0.05, "asymmetry": 6.0}])  # fmt: skip
+                                     {"delta": 0.05, "asymmetry": 6.0},
+                                     {"loss": "squares", "space": "log1p"}])  # fmt: skip
 def test_optima_are_those_of_a_simplex_search_over_the_definition(options):
     x, y = np.array(RUNS["params"]), np.array(RUNS["loss"])
 
     def objective(u):
         E, A, alpha = np.exp(u[0]), np.exp(u[1]), u[2]
         prediction = E + A / (x / 1e7) ** alpha
-        z = np.log(prediction / y) if options.get("space", "log") == "log" else prediction - y
+        scale = {"log": np.log, "linear": lambda v: v, "log1p": lambda v: np.log(1 + v)}[options.get("space", "log")]
+        z = scale(prediction) - scale(y)
         d = np.inf if options.get("loss") == "squares" else options["delta"]
         return sum(rho(v, d) * (options.get("asymmetry", 1.0) if v > 0 else 1.0) for v in z)
 
@@ -131,7 +133,7 @@ def test_more_asymmetry_lets_fewer_predictions_lie_above_a_run():
     ('unknown loss "hubre" (did you mean "huber"?)', {"loss": "hubre"}),
     ("delta must be a positive number, got 0", {"delta": 0}),
     ("asymmetry must be a positive number, got -1", {"asymmetry": -1}),
-    ('space is "log" or "linear"', {"space": "cubic"}),
+    ('unknown space "cubic"; known are log, linear, log1p', {"space": "cubic"}),
     ("the likelihood is symmetric", {"loss": "likelihood", "asymmetry": 2.0}),
     ("boot is a number of refits", {"boot": -1}),
     ("bca intervals come from bootstrap draws; add boot=1000", {"interval": "bca"}),

@@ -85,7 +85,7 @@ class Demo:
         if self.json:
             print(json.dumps({"schema": 1, "fit": result.to_dict(), **words, "files": files}, indent=1))
             return 0
-        print(f"\n{result}\n\n{_known(result, words)}\n\n{_rows(words)}\n\n{_says(words)}\n")
+        print(f"\n{result}\n\n{_known(result, words)}\n\n{_rows(words)}\n\n{_says(result, words)}\n")
         print(f"Files: {', '.join(files.values())}. Do it again by hand:")
         print(f'  scalinglens fit {files["runs.csv"]} --law "{LAW}" --where "held_out == 0" --boot {BOOT}')
         print(f"  scalinglens predict {files['fit.json']} --params 512 --steps 8192 --noise")
@@ -118,15 +118,15 @@ def _write_runs(path: Path, ladder: pd.DataFrame, larger: pd.DataFrame) -> None:
 def _verdict(fit: Fit, table: pd.DataFrame, problem: RandomFeatures) -> dict[str, Any]:
     """Compare what was predicted with what training gave, and what was fitted with what theory says."""
     inside = (table.low <= table.loss) & (table.loss <= table.high)
-    error = (table.predicted / table.loss - 1).abs()
+    error = (table.predicted - table.loss).abs()
     rows = [
         {
-            "params": int(row.params),  # type: ignore[arg-type]
-            "steps": int(row.steps),  # type: ignore[arg-type]
-            "measured": float(row.loss),  # type: ignore[arg-type]
-            "loss": {"value": float(row.predicted), "low": float(row.low), "high": float(row.high)},  # type: ignore[arg-type]
+            "params": int(row["params"]),
+            "steps": int(row["steps"]),
+            "measured": row["loss"],
+            "loss": {"value": row["predicted"], "low": _plain(row["low"]), "high": _plain(row["high"])},
         }
-        for row in table.itertuples()
+        for row in table.to_dict("records")
     ]
     return {
         "held_out": rows,
@@ -134,14 +134,16 @@ def _verdict(fit: Fit, table: pd.DataFrame, problem: RandomFeatures) -> dict[str
             "level": fit.level,
             "inside": int(inside.sum()),
             "runs": len(table),
-            "mean_relative_error": float(error.mean()),
-            "mean_relative_error_above_floor": float(
-                ((table.predicted - table.loss).abs() / (table.loss - problem.noise)).mean()
-            ),
-            "mean_half_width": float(((table.high - table.low) / 2 / table.predicted).mean()),
+            "mean_relative_error": float((error / table.loss).mean()),
+            "mean_relative_error_above_floor": float((error / (table.loss - problem.noise)).mean()),
+            "mean_half_width": _plain(float(((table.high - table.low) / 2 / table.predicted).mean())),
         },
         "theory": {"E": problem.noise, "alpha": problem.width_exponent, "beta": problem.steps_exponent},
     }
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _known(fit: Fit, words: dict[str, Any]) -> str:
@@ -159,28 +161,31 @@ def _rows(words: dict[str, Any]) -> str:
     rows = [["params", "steps", "measured", "predicted", f"{LEVEL:.0%} interval of one run", ""]]
     for row in words["held_out"][::COPIES]:
         value, low, high = (row["loss"][key] for key in ("value", "low", "high"))
-        if not math.isfinite(low):
-            low = high = None
-        shown = [format_number(number, low, high) for number in (row["measured"], value, low, high) if number]
+        shown = [format_number(end, low, high) for end in (row["measured"], value, low, high) if end is not None]
         verdict = "" if low is None else "inside" if low <= row["measured"] <= high else "outside"
         rows.append([str(row["params"]), str(row["steps"]), *shown[:2], " to ".join(shown[2:]) or "-", verdict])
     return f"Larger runs, predicted before they are compared (one of {COPIES} each):\n" + aligned(rows)
 
 
-def _says(words: dict[str, Any]) -> str:
+def _says(fit: Fit, words: dict[str, Any]) -> str:
     v = words["verdict"]
-    share = v["inside"] / v["runs"]
-    expected = math.sqrt(v["level"] * (1 - v["level"]) / v["runs"])
-    says = (
-        f"Verdict: {v['inside']} of {v['runs']} larger runs lie in their {v['level']:.0%} interval ({share:.0%}). On average "
-        f"the predicted loss\nis {v['mean_relative_error']:.2%} off, which is {v['mean_relative_error_above_floor']:.1%} of "
-        f"what lies above the floor; the intervals reach {v['mean_half_width']:.1%} either way."
+    error = (
+        f"On average the predicted loss is {v['mean_relative_error']:.2%} off, which is "
+        f"{v['mean_relative_error_above_floor']:.1%} of what lies above the floor"
     )
-    if share < v["level"] - 2 * expected:
-        return says + "\nThat is fewer than promised: the law is not exact, and its intervals do not know that."
+    if v["mean_half_width"] is None:
+        return f"Verdict: {fit.refusal or 'no intervals'}.\n{error}."
+    share = v["inside"] / v["runs"]
+    chance = math.sqrt(v["level"] * (1 - v["level"]) / v["runs"])
+    says = (
+        f"Verdict: {v['inside']} of {v['runs']} larger runs lie in their {v['level']:.0%} interval ({share:.0%}).\n"
+        f"{error}; the intervals reach {v['mean_half_width']:.1%} either way.\n"
+    )
+    if share < v["level"] - 2 * chance:
+        return says + "That is fewer than promised: the law is not exact, and its intervals do not know that."
     if share == 1 and v["mean_half_width"] > 3 * v["mean_relative_error"]:
         return says + (
-            "\nThe intervals are wider than these runs need: they carry the scatter of the whole ladder, whose small "
-            "models\ndiffer from each other far more than large ones do."
+            "The intervals are wider than these runs need: they carry the scatter of the whole ladder, whose small models\n"
+            "differ from each other far more than large ones do."
         )
-    return says + "\nThat is what was promised, within chance."
+    return says + "That is what was promised, within chance."

@@ -95,6 +95,7 @@ def save(fit: Fit, path: str | Path) -> None:
     }
     from scalinglens import __version__
 
+    state = _finite(state)  # a refit that failed is a row of NaN among the draws, and JSON has none
     document = to_dict(fit) | {
         "saved": state,
         "sha256": _digest(state),
@@ -153,7 +154,7 @@ def load(path: str | Path) -> Fit:
     certificate = dict(document["certificate"])
     certificate["basins"] = tuple(Basin(**basin) for basin in certificate["basins"])
     certificate["reasons"] = tuple(certificate["reasons"])
-    certificate["bounds"] = state["bounds"]
+    certificate["bounds"] = {name: np.inf if end is None else end for name, end in state["bounds"].items()}
     for name in ("gradient", "smallest_eigenvalue", "condition"):  # None stands for an infinity in JSON
         certificate[name] = np.inf if certificate[name] is None else certificate[name]
     objective = document["objective"]

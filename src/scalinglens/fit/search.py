@@ -64,7 +64,7 @@ def search(design: Design, *, starts: int | None = None, seed: int = 0) -> Searc
     """
     hidden = [name for name in separate(design.law).others if name not in design.held]
     easy = len(hidden) <= 2 and getattr(design.model, "log", False)
-    count = starts or (4 if easy else 24)
+    count = starts or (3 if easy else 24)
     pool = 100 if easy else 512 if len(hidden) <= 4 else 1024
     if not np.any(design.free):
         count = pool = 1

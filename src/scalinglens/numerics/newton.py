@@ -308,12 +308,12 @@ def _step(work: _Lanes, low: np.ndarray, high: np.ndarray, bounded: bool) -> tup
             gradient = np.where(held, 0.0, gradient)
             hessian = np.where(both, hessian, eye)
             majorant = np.where(both, majorant, eye)
-    diagonal = np.einsum("lii->li", majorant)
+    diagonal = majorant.reshape(len(majorant), -1)[:, :: size + 1]
     # a coordinate without any influence gets unit scale: its gradient is zero and it stays where it is
     scale = 1.0 / np.sqrt(np.where(diagonal > 1e-280, diagonal, 1.0))
     outer = scale[:, :, None] * scale[:, None, :]
     relative = majorant * outer
-    relative[:, range(size), range(size)] += 1e-14
+    relative.reshape(len(relative), -1)[:, :: size + 1] += 1e-14
     damped = hessian * outer + work.damping[:, None, None] * relative
     right = -gradient * scale
     x, good = solve_positive_definite(damped, right, floor=1e-13)
@@ -323,4 +323,6 @@ def _step(work: _Lanes, low: np.ndarray, high: np.ndarray, bounded: bool) -> tup
             (1.0 + work.damping[bad, None, None]) * (relative[bad] + 1e-10 * np.eye(size)), right[bad], 0.0
         )
         x[bad] = np.where(fine[:, None], fallback, right[bad])
-    return x * scale, np.maximum(np.einsum("li,li->l", x, right), 0.0)
+    # damping shortens the promise too: undo that, or a lane stuck far from its optimum would look finished
+    promised = np.einsum("li,li->l", x, right) * (1.0 + work.damping)
+    return x * scale, np.maximum(promised, 0.0)

@@ -158,9 +158,10 @@ class Runs:
         Raises:
             RunsError: no such column, with the known ones and the mapping to write; or its cells are no numbers.
         """
-        if name not in self.frame.columns:
+        cells = self._lookup(name)
+        if cells is None:
             raise RunsError(self._absent(name))
-        values, bad = numbers(self.frame[name].to_numpy())
+        values, bad = numbers(cells)
         if bad:
             row = next(iter(bad))
             raise RunsError(
