@@ -178,7 +178,7 @@ CASES = [
     Case("loss_typo", "misspells the loss", "fit runs.csv --loss hubber",
          2, ('unknown loss "hubber"', r'did you mean "huber"\?', "known are huber, squares, lad, likelihood")),
     Case("space_typo", "misspells the space", "fit runs.csv --space logs",
-         2, ('space is "log" or "linear"', "'logs'")),
+         2, ('unknown space "logs"', r'did you mean "log"\?', "known are log, linear")),
     Case("delta_zero", "sets delta to zero", "fit runs.csv --delta 0",
          2, ("delta must be a positive number", "got 0")),
     Case("boot_negative", "asks for -5 refits", "fit runs.csv --boot -5",

@@ -13,7 +13,9 @@ CHINCHILLA = "epoch-chinchilla/svg_extracted_data.csv"
 def world(loss, seed, rows=60, noise=0.01):
     rng = np.random.default_rng(seed)
     params, tokens = 10 ** rng.uniform(7.5, 9.5, rows), 10 ** rng.uniform(9, 11, rows)
-    return read_runs({"params": params, "tokens": tokens, "loss": loss(params, tokens) * np.exp(noise * rng.normal(size=rows))})
+    return read_runs(
+        {"params": params, "tokens": tokens, "loss": loss(params, tokens) * np.exp(noise * rng.normal(size=rows))}
+    )
 
 
 def tight(found):

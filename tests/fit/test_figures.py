@@ -17,7 +17,7 @@ class StandIn:
 
     def __init__(self, formula, constants, points, value, *, draws=50, status="certified", name=None, noise=0.01):
         rng = np.random.default_rng(7)
-        self.law = SimpleNamespace(name=name or formula, formula=formula, inputs=tuple(points))
+        self.law = SimpleNamespace(name=name or formula, formula=formula, inputs=tuple(points), between=())
         self.status = status
         self.target, self.level, self.table = "loss", 0.9, {}
         self.points = {key: np.asarray(column, dtype=float) for key, column in points.items()}
@@ -105,7 +105,7 @@ def test_the_title_is_the_law_with_its_numbers():
 def test_negative_and_tiny_numbers_read_well_in_the_title():
     def title(formula, **constants):
         fit = SimpleNamespace(
-            law=SimpleNamespace(formula=formula),
+            law=SimpleNamespace(formula=formula, between=()),
             target="loss",
             parameters={key: SimpleNamespace(value=value, low=None, high=None) for key, value in constants.items()},
         )

@@ -70,7 +70,9 @@ def test_derivatives_are_finite_differences_of_the_objective(formula, name, spac
          for s in steps]
     )  # fmt: skip
     np.testing.assert_allclose(here.hessian[0], bend, rtol=1e-5, atol=1e-6 * np.abs(bend).max())
-    jacobian = np.array([(made.residuals((u + s)[None])[0] - made.residuals((u - s)[None])[0]) / (2 * s.sum()) for s in steps])
+    jacobian = np.array(
+        [(made.residuals((u + s)[None])[0] - made.residuals((u - s)[None])[0]) / (2 * s.sum()) for s in steps]
+    )
     z = made.residuals(u[None])[0]
     weights = made.weights * np.where(z > 0, asymmetry, 1.0) * np.minimum(1.0, threshold / np.abs(z))
     scale = np.sqrt(np.outer(np.diag(here.majorant[0]), np.diag(here.majorant[0])))
@@ -117,4 +119,6 @@ def test_short_laws_have_right_derivatives_too(formula):
             step = 1e-6 * np.eye(len(u))[i]
             ahead, behind = (expand(made.objective(np.inf), (u + s)[None]) for s in (step, -step))
             assert here.gradient[-1, i] == pytest.approx((ahead.value[0] - behind.value[0]) / 2e-6, rel=1e-5, abs=1e-9)
-            np.testing.assert_allclose(here.hessian[-1, i], (ahead.gradient[0] - behind.gradient[0]) / 2e-6, rtol=1e-4, atol=1e-7)
+            np.testing.assert_allclose(
+                here.hessian[-1, i], (ahead.gradient[0] - behind.gradient[0]) / 2e-6, rtol=1e-4, atol=1e-7
+            )

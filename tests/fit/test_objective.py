@@ -42,7 +42,9 @@ def test_scale_solves_its_equation_and_is_the_best_one(delta):
     for lane in range(3):
 
         def at(log_scale, lane=lane):
-            return sum(wi * (rho(zi / np.exp(log_scale), delta) + log_scale) for zi, wi in zip(z[lane], w[lane], strict=True))
+            return sum(
+                wi * (rho(zi / np.exp(log_scale), delta) + log_scale) for zi, wi in zip(z[lane], w[lane], strict=True)
+            )
 
         best = at(np.log(s[lane]))
         assert best <= min(at(np.log(s[lane]) + step) for step in (-0.1, -0.001, 0.001, 0.1))
@@ -58,7 +60,9 @@ def test_penalty_is_the_definition_with_its_asymmetry():
     for name, d in (("huber", 1e-3), ("squares", np.inf), ("lad", None)):
         expected = [abs(v) if name == "lad" else rho(v, d) for v in z]
         np.testing.assert_allclose(Loss(name).penalty(z), expected, rtol=1e-14)
-        np.testing.assert_allclose(Loss(name, asymmetry=7.0).penalty(z), expected * np.where(z > 0, 7.0, 1.0), rtol=1e-14)
+        np.testing.assert_allclose(
+            Loss(name, asymmetry=7.0).penalty(z), expected * np.where(z > 0, 7.0, 1.0), rtol=1e-14
+        )
 
 
 def test_least_absolute_deviations_of_a_law_linear_in_its_parameters_is_the_linear_programme():
@@ -129,7 +133,7 @@ def test_more_asymmetry_lets_fewer_predictions_lie_above_a_run():
     assert above[2] <= 0.25 * 40
 
 
-@pytest.mark.parametrize("words, options", [
+@pytest.mark.parametrize(("words", "options"), [
     ('unknown loss "hubre" (did you mean "huber"?)', {"loss": "hubre"}),
     ("delta must be a positive number, got 0", {"delta": 0}),
     ("asymmetry must be a positive number, got -1", {"asymmetry": -1}),

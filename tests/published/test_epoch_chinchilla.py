@@ -89,7 +89,14 @@ def test_likelihood_draws_are_those_of_an_independent_search(runs):
         z = (top + np.log(total) - lnL) / np.exp(s)
         c = np.clip(z, -delta, delta)
         g = w * c / np.exp(s)
-        gradient = [g @ share[0], g @ share[1], g @ share[2], -g @ (share[0] * lnN), -g @ (share[1] * lnD), w.sum() - w @ (c * z)]
+        gradient = [
+            g @ share[0],
+            g @ share[1],
+            g @ share[2],
+            -g @ (share[0] * lnN),
+            -g @ (share[1] * lnD),
+            w.sum() - w @ (c * z),
+        ]
         return w @ (c * (z - 0.5 * c)) + w.sum() * s, np.array(gradient)
 
     found = fit(runs, "hoffmann2022", loss="likelihood", boot=200)
@@ -103,7 +110,8 @@ def test_likelihood_draws_are_those_of_an_independent_search(runs):
             z = found.law.value(dict(zip(np.array(found.law.parameters)[order], draw, strict=True)), found.points)
             scale = float(found.loss.scale(np.log(z / found.observed), w))
             behind.append(objective([*np.log(draw[:3]), *draw[3:], np.log(scale)], w)[0] - peer.fun)
-    # in units of the log likelihood: ours are as low, but for a few resamples with two optima
-    assert np.median(behind) <= 0
+    # in units of the log likelihood, where 1.35 is a 90% interval: ours are as low to a thousandth, but for a few
+    # resamples with two optima
+    assert np.median(behind) < 1e-3
     assert np.quantile(behind, 0.95) < 1e-3
     np.testing.assert_allclose(np.nanstd(found.draws[:, order], axis=0), np.std(peers, axis=0), rtol=0.03)

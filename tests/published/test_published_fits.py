@@ -50,7 +50,7 @@ def test_muennighoff_print_is_a_local_optimum(datablations):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("options, bound", [
+@pytest.mark.parametrize(("options", "bound"), [
     ({"loss": "squares", "space": "log1p"}, 0.0110),  # the published procedure: least squares on ln(y + 1)
     ({"space": "log1p"}, 0.0110),
     ({"loss": "squares"}, 0.0112),  # plain log space: 1% behind, and so it is for the default Huber loss
@@ -78,7 +78,7 @@ def test_bnsl_four_digit_addition_extrapolates(table, options, bound, seed):
 # ---- Gemstones 2025, arXiv 2502.06857: approach 3 ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, rows, delta, best, printed, alpha, beta", [
+@pytest.mark.parametrize(("name", "rows", "delta", "best", "printed", "alpha", "beta"), [
     ("fit_hot", 220, 1e-4, 2.075052e-4, 2.07602e-4, 0.2928, 0.7289),
     ("fit_cool_end", 199, 1e-4, 2.047791e-4, 2.05941e-4, 0.3006, 0.5860),
     ("fit_hot_120b+_only", 528, 1e-4, 4.080785e-4, 4.08079e-4, 0.2407, 0.7314),
@@ -99,13 +99,15 @@ def test_gemstones_objectives_are_at_or_below_print(table, name, rows, delta, be
 # ---- ParScale 2025, arXiv 2505.10475 ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("corpus, objective, E, A, alpha, k, R2, worst", [
+@pytest.mark.parametrize(("corpus", "objective", "E", "A", "alpha", "k", "R2", "worst"), [
     ("stack-v2-python", 3.676741e-5, 0.691207, 1.13071e7, 0.189358, 0.393457, 0.99783, 0.0061),
     ("pile", 1.813932e-5, 1.288588, 1.97517e8, 0.196281, 0.334442, 0.99868, 0.0063),
 ])  # fmt: skip
 def test_parscale_both_fits(table, corpus, objective, E, A, alpha, k, R2, worst):
     source = pd.read_csv(table("parscale/losses.csv"))
-    runs = read_runs(source[source["dataset"] == corpus], params_nonembedding="non_embedding_params", streams="parallel_streams")
+    runs = read_runs(
+        source[source["dataset"] == corpus], params_nonembedding="non_embedding_params", streams="parallel_streams"
+    )
     found = fit(runs, "parscale2025")
     assert found.status == "certified"
     assert found.value == pytest.approx(objective, abs=1e-9)
@@ -119,7 +121,7 @@ def test_parscale_both_fits(table, corpus, objective, E, A, alpha, k, R2, worst)
     assert np.max(np.abs(prediction / seen - 1)) == pytest.approx(worst, abs=1e-4)
 
 
-@pytest.mark.parametrize("corpus, R2, MAE", [("stack-v2-python", 0.9961, 0.0030), ("pile", 0.9970, 0.0038)])
+@pytest.mark.parametrize(("corpus", "R2", "MAE"), [("stack-v2-python", 0.9961, 0.0030), ("pile", 0.9970, 0.0038)])
 def test_parscale_eight_streams_from_fewer(table, corpus, R2, MAE):
     source = pd.read_csv(table("parscale/losses.csv"))
     part = source[source["dataset"] == corpus]
@@ -127,7 +129,9 @@ def test_parscale_eight_streams_from_fewer(table, corpus, R2, MAE):
     found = fit(read_runs(part[part["parallel_streams"] < 8], **names), "parscale2025")
     ahead = part[part["parallel_streams"] == 8]
     assert len(found.observed) == 18
-    prediction = found.predict(params_nonembedding=ahead["non_embedding_params"].to_numpy(float), streams=8.0)["loss"].to_numpy()
+    prediction = found.predict(params_nonembedding=ahead["non_embedding_params"].to_numpy(float), streams=8.0)[
+        "loss"
+    ].to_numpy()
     seen = ahead["loss"].to_numpy()
     assert np.mean(np.abs(prediction - seen)) == pytest.approx(MAE, abs=1e-4)
     assert 1 - np.sum((prediction - seen) ** 2) / np.sum((seen - seen.mean()) ** 2) == pytest.approx(R2, abs=2e-4)
@@ -136,7 +140,7 @@ def test_parscale_eight_streams_from_fewer(table, corpus, R2, MAE):
 # ---- Clark et al. 2022, arXiv 2202.01169: routed language models ------------------------------------------------------
 
 
-@pytest.mark.parametrize("router, dense, rows, a, b, c, Es, Em, rmse", [
+@pytest.mark.parametrize(("router", "dense", "rows", "a", "b", "c", "Es", "Em", "rmse"), [
     ("S-Base", False, 53, -0.08350, -0.11900, 0.01016, 1.875, 255, 0.00333),
     ("S-Base", True, 61, -0.08378, -0.12337, 0.01042, 2.394, 218, 0.00320),
     ("RL-R", False, 54, -0.08286, -0.12209, 0.01123, 1.360, 562, 0.00332),
@@ -169,7 +173,7 @@ def test_clark_routing(table, router, dense, rows, a, b, c, Es, Em, rmse):
 # ---- VPNLS, README example on Apple's Chinchilla points ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options, objective, values", [
+@pytest.mark.parametrize(("options", "objective", "values"), [
     ({}, 0.001622999, {"alpha": 0.36916, "beta": 0.40239, "E": 1.87192, "A": 4.30560, "B": 1.05243}),
     ({"loss": "squares"}, 0.0485403 / 2, {"alpha": 0.38846, "beta": 0.43345, "E": 1.91759, "A": 4.54831, "B": 1.06987}),
 ])  # fmt: skip
@@ -187,7 +191,9 @@ def test_vpnls_continuous_optimum(table, options, objective, values):
 # ---- Hitchhiker's guide, arXiv 2410.11840: OPT ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("least, share, rows, error", [(0.0, 0.0, 112, 1.90), (1e10, 0.0, 101, 1.91), (1e10, 0.3, 64, 1.45)])
+@pytest.mark.parametrize(
+    ("least", "share", "rows", "error"), [(0.0, 0.0, 112, 1.90), (1e10, 0.0, 101, 1.91), (1e10, 0.3, 64, 1.45)]
+)
 def test_opt_175b_from_smaller_models(table, least, share, rows, error):
     source = pd.read_csv(table("hitchhiker-colpret/opt_trajectories.csv"))
     unit = {"m": 1e6, "b": 1e9}

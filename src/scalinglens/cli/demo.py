@@ -164,7 +164,7 @@ def _rows(words: dict[str, Any]) -> str:
         shown = [format_number(end, low, high) for end in (row["measured"], value, low, high) if end is not None]
         verdict = "" if low is None else "inside" if low <= row["measured"] <= high else "outside"
         rows.append([str(row["params"]), str(row["steps"]), *shown[:2], " to ".join(shown[2:]) or "-", verdict])
-    return f"Larger runs, predicted before they are compared (one of {COPIES} each):\n" + aligned(rows)
+    return f"Larger runs, which the fit has not seen (one of {COPIES} each):\n" + aligned(rows)
 
 
 def _says(fit: Fit, words: dict[str, Any]) -> str:

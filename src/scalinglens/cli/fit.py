@@ -57,8 +57,8 @@ class Fit:
     delta: float = 1e-3
     """Residual at which Huber's loss turns linear."""
 
-    space: Annotated[str, arg(metavar="log|linear")] = "log"
-    """Residuals of ln loss, or of loss."""
+    space: Annotated[str, arg(metavar="log|linear|log1p")] = "log"
+    """Residuals of ln loss, of loss, or of ln(1 + loss)."""
 
     asymmetry: float = 1.0
     """Factor on the penalty where the prediction lies above a run."""

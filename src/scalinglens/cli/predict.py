@@ -134,7 +134,7 @@ def _says(fit: Fit | None, law: Law) -> str:
     name = "the law" if " " in law.name else law.name
     if fit is None:
         constants = ", ".join(f"{key} = {value:.6g}" for key, value in law.constants.items())
-        return f"{name} with its published constants ({constants}; {law.source}): {law.output} = {law.formula}"
+        return f"{name} with its published constants ({constants}; {law.source}): {law}"
     return f"{name} fitted to {fit.table['used']} runs of {fit.table['origin']}, {fit.status}: {law.formula}"
 
 

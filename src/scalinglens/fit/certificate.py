@@ -103,6 +103,11 @@ def certify(design: Design, found: Search) -> tuple[str, Certificate]:
                 "the Hessian is not positive definite: the objective is flat or falls in some direction"
             )
         undetermined += [] if exact else _unknown(design, found.u, standard, bounds)
+        undetermined += [
+            f"{name} has no influence on any prediction; drop its term"
+            for i, name in enumerate(names)
+            if free[i] and not design.in_logs[i] and influence[i] < VANISHED * scatter
+        ]
     held_back = [f"{name} is at the bound {value:g} of its domain" for name, value in bounds.items()]
     status = (
         "not_converged"

@@ -47,7 +47,7 @@ def derived_quantities(law: Law, parameters: Mapping[str, np.ndarray | float]) -
 
 def _two_powers(law: Law) -> tuple[str, str, str, str] | None:
     """The names of A, alpha, B, beta in [E +] A/params^alpha + B/tokens^beta (any parameter count), in any order."""
-    if not isinstance(law.tree, Add) or law.output != "loss" or len(law.inputs) != 2:
+    if law.between or not isinstance(law.tree, Add) or law.output != "loss" or len(law.inputs) != 2:
         return None
     found: dict[str, tuple[str, str]] = {}
     for term in law.tree.terms:

@@ -94,7 +94,7 @@ def law_text(fit: Any) -> str:
     # a negative value after a sign: one sign is enough
     text = re.sub(r"\{--", "{", text)
     text = re.sub(r"-\s*-\s*", "+ ", re.sub(r"\+\s*-\s*", "- ", text))
-    return f"{fit.target} = " + text.replace("-", "−")
+    return f"{'0' if fit.law.between else fit.target} = " + text.replace("-", "−")
 
 
 def _one_input(fit: Any, name: str, probability: float) -> Panel:

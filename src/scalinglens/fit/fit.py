@@ -236,7 +236,8 @@ def _groups(table: Runs, groups: str | np.ndarray | None) -> np.ndarray:
     numbers = np.unique(labels.astype(str), return_inverse=True)[1]
     if int(numbers.max()) < 1:
         raise FitError(
-            f"all {len(table)} runs belong to one group ({labels[0]}), so there is nothing to resample; name other groups, or none"
+            f"all {len(table)} runs belong to one group ({labels[0]}), so there is nothing to resample; "
+            "name other groups, or none"
         )
     return numbers
 

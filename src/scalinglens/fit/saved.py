@@ -80,6 +80,7 @@ def save(fit: Fit, path: str | Path) -> None:
             "derived": dict(law.derived),
             "source": law.source,
             "citation": law.about.get("citation", ""),
+            **({"between": list(law.between)} if law.between else {}),
         },
         "values": dict(fit.values),
         "points": {name: array.tolist() for name, array in fit.points.items()},
@@ -150,6 +151,7 @@ def load(path: str | Path) -> Fit:
         derived=words["derived"],
         source=words["source"],
         about={"citation": words["citation"]},
+        between=tuple(words.get("between", ())),
     )
     certificate = dict(document["certificate"])
     certificate["basins"] = tuple(Basin(**basin) for basin in certificate["basins"])

@@ -52,7 +52,7 @@ class Search:
 
 
 def search(design: Design, *, starts: int | None = None, seed: int = 0) -> Search:
-    """Follow independent starts to their optima, more of them while fewer than two agree on the best.
+    """Follow independent starts to their optima, more of them while too few agree on the best.
 
     Args:
         design: law, data and loss.
@@ -83,7 +83,7 @@ def search(design: Design, *, starts: int | None = None, seed: int = 0) -> Searc
         iterations += int(found.iterations.sum())
         every = np.concatenate(values)
         agree = int(np.sum(_same(every, np.min(every), design)))
-        if agree >= min(2, len(every)) or starts is not None or not np.any(design.free):
+        if agree >= min(2 if easy else 3, len(every)) or starts is not None or not np.any(design.free):
             break
         count, pool = 4 * count, 2 * pool
     u, value = np.concatenate(ends), np.concatenate(values)

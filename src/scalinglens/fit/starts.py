@@ -35,6 +35,9 @@ TINY_SHARE = 1e-3  # a term that least squares switches off starts at this share
 class Separation:
     """output = sum_j c_j phi_j(x; others) + phi_0(x; others).
 
+    For an implicit law the equation itself, 0 in place of the output, whose phi may hold the output; parameters in the
+    ends of the output are searched, because they must lie beyond all observations.
+
     Attributes:
         linear: parameters c_j that the law is linear in, at most one per term.
         others: the parameters that remain to be searched.
@@ -55,15 +58,21 @@ def separate(law: Law) -> Separation:
     >>> separate(law("hoffmann2022")).linear, separate(law("hoffmann2022")).others
     (('E', 'A', 'B'), ('alpha', 'beta'))
     """
-    return _separate(law.tree, law.parameters, law.inputs, tuple(sorted(law.signs.items())))
+    names = (law.output, *law.inputs) if law.between else law.inputs
+    ends = tuple(name for end in law.ends if end is not None for name in grammar.names(end)) if law.between else ()
+    return _separate(law.tree, law.parameters, names, tuple(sorted(law.signs.items())), ends)
 
 
 @functools.lru_cache(maxsize=256)
 def _separate(
-    tree: Node, parameters: tuple[str, ...], inputs: tuple[str, ...], signs: tuple[tuple[str, int], ...]
+    tree: Node,
+    parameters: tuple[str, ...],
+    inputs: tuple[str, ...],
+    signs: tuple[tuple[str, int], ...],
+    searched: tuple[str, ...],
 ) -> Separation:
     terms = grammar.expand(tree)
-    counts = dict.fromkeys(parameters, 0)
+    counts = {name: 2 * (name in searched) for name in parameters}
     for term in terms:
         for node in grammar.walk(term):
             if isinstance(node, Sym) and node.name in counts:
@@ -116,7 +125,8 @@ def candidates(
     """
     parts = separate(law)
     searched = [name for name in parts.others if name not in held]
-    ranges = [search_range(law, name, dict(zip(law.inputs, inputs, strict=True))) for name in searched]
+    known = dict(zip(law.inputs, inputs, strict=True))
+    ranges = [_end_range(law, name, observed) or search_range(law, name, known) for name in searched]
     points = _lattice(count if searched else 1, len(searched), seed)
     values: dict[str, np.ndarray] = {name: np.full(len(points), float(value)) for name, value in held.items()}
     for k, (name, (low, high, geometric)) in enumerate(zip(searched, ranges, strict=True)):
@@ -124,11 +134,12 @@ def candidates(
     arrays = tuple(values.get(name, np.ones(len(points)))[:, None] for name in law.parameters)
     shape = (len(points), len(observed))
     with np.errstate(all="ignore"):
-        raw = parts.run(arrays, parts.prepare(inputs))
-        basis = [
-            np.broadcast_to(np.exp(r) if log else r, shape) / observed for r, log in zip(raw, parts.logs, strict=True)
-        ]
-    offset = basis.pop() if parts.rest else np.zeros(len(observed))
+        raw = parts.run(arrays, parts.prepare((observed, *inputs) if law.between else inputs))
+        basis = [np.broadcast_to(np.exp(r) if log else r, shape) for r, log in zip(raw, parts.logs, strict=True)]
+        # an equation is divided by its part without linear parameters: sum_j c_j phi_j/(-phi_0) = 1
+        scale = -basis.pop() if law.between and parts.rest else observed
+        basis = [np.where(np.isfinite(scale), part / scale, 0.0) if law.between else part / scale for part in basis]
+    offset = basis.pop() if parts.rest and not law.between else np.zeros(len(observed))
     free = [j for j, name in enumerate(parts.linear) if name not in held]
     for j, name in enumerate(parts.linear):
         if name in held:
@@ -189,7 +200,7 @@ def search_range(law: Law, parameter: str, inputs: Mapping[str, np.ndarray]) -> 
         inside = "exponent" in roles(law.tree, parameter)  # the sharpness of a break, the base of a saturation
         bounds = (0.03, 3.0 if inside else 30.0, True)
     elif domain.sign > 0:
-        bounds = (0.03, 1.5, True)
+        bounds = (0.03, 30.0 if law.between else 1.5, True)  # (e0 - y)^a with large e0 and a is nearly an exponential
     elif domain.sign < 0:
         bounds = (-1.5, -0.03, False)
     else:
@@ -204,6 +215,21 @@ def search_range(law: Law, parameter: str, inputs: Mapping[str, np.ndarray]) -> 
         high = domain.high if math.isfinite(domain.high) else domain.low + 10.0
         geometric = low > 0 and high / low > 10
     return low, high, geometric and low > 0
+
+
+def _end_range(law: Law, parameter: str, observed: np.ndarray) -> tuple[float, float, bool] | None:
+    """Where to look for a parameter that is itself an end of an implicit law's output: beyond all observations."""
+    if not law.between or Sym(parameter) not in law.ends:
+        return None
+    domain = law.domain(parameter)
+    least, most = float(np.min(observed)), float(np.max(observed))
+    reach = max(most - least, abs(most), abs(least))
+    if law.ends[0] == Sym(parameter):
+        bounds = max(least - reach, domain.low), least
+    else:
+        bounds = most, min(most + 30.0 * reach, domain.high)
+    geometric = bounds[0] > 0 and law.ends[0] != Sym(parameter)
+    return (*bounds, geometric) if bounds[0] < bounds[1] else None
 
 
 def _scaled_input(node: Node, parameter: str, inputs: set[str]) -> str | None:

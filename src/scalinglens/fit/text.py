@@ -21,7 +21,8 @@ def as_text(fit: Fit) -> str:
     table = [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
-    lines = [_title(fit), f"  {fit.target} = {fit.law.formula}", f"  {' ' * len(fit.target)} = {_numbers(fit)}", ""]
+    left = "0" if fit.law.between else fit.target  # an implicit law is an equation with the output inside
+    lines = [_title(fit), f"  {left} = {fit.law.formula}", f"  {' ' * len(left)} = {_numbers(fit)}", ""]
     lines += [*table, "", *(f"  {name:<12}{text}" for name, text in _facts(fit))]
     lines += [f"  ! {warning}" for warning in fit.warnings]
     return "\n".join(lines)
@@ -34,8 +35,9 @@ def as_html(fit: Fit) -> str:
     table = f"<tr>{cells(head, 'th')}</tr>" + "".join(f"<tr>{cells(row, 'td')}</tr>" for row in body)
     facts = "<br>".join(f"<b>{html.escape(name)}</b> {html.escape(text)}" for name, text in _facts(fit))
     notes = "".join(f"<li>{html.escape(warning)}</li>" for warning in fit.warnings)
+    left = "0" if fit.law.between else fit.target
     return (
-        f"<div><b>{html.escape(_title(fit))}</b><br><code>{html.escape(fit.target)} = {html.escape(_numbers(fit))}</code>"
+        f"<div><b>{html.escape(_title(fit))}</b><br><code>{html.escape(left)} = {html.escape(_numbers(fit))}</code>"
         f"<table>{table}</table>{facts}<ul>{notes}</ul></div>"
     )
 

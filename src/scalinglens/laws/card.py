@@ -26,7 +26,8 @@ def card_dict(law: Law | str, *, unverified: bool = False) -> dict[str, Any]:
         unverified: include published constants of weak evidence; they are only counted otherwise.
 
     Returns:
-        name, title, citation, source, formula, latex, output, inputs, parameters (domain, coordinate, published
+        name, title, citation, source, formula, latex, between (the two ends of the output, where the formula is an
+        equation that is zero at it; empty elsewhere), output, inputs, parameters (domain, coordinate, published
         constant with standard error and evidence), derived, optimum, valid, checks, note, notes, errata, siblings, and
         `unverified` = {"count", "shown"}.
 
@@ -56,6 +57,7 @@ def card_dict(law: Law | str, *, unverified: bool = False) -> dict[str, Any]:
         "source": made.source,
         "formula": made.formula,
         "latex": made.latex(),
+        "between": list(made.between),
         "output": {
             "name": made.output,
             "unit": made.unit,
@@ -99,6 +101,9 @@ def card(law: Law | str, *, unverified: bool = False) -> str:
     unit = f"   [{words['output']['unit']}]" if words["output"]["unit"] else ""
     head = [words["name"], *_wrapped(words["title"]), *_wrapped(words["citation"])]
     formula = [f"  {words['output']['name']} = {words['formula']}{unit}"]
+    if words["between"]:
+        low, high = words["between"]
+        formula = [f"  {words['formula']} = 0", f"  with {words['output']['name']} between {low} and {high}{unit}"]
     formula += [f"  with {name} = {text}" for name, text in words["derived"].items()]
     convention = words["output"]["convention"]
     formula += _wrapped(f"{words['output']['name']}: {convention}", "  ") if convention else []
@@ -119,7 +124,8 @@ def laws_dict() -> dict[str, Any]:
 
     Returns:
         {"schema": 1, "laws": [...], "open": [...]}; a law has name, formula, inputs, parameters, output, unit, source,
-        title, whether it has constants (of good evidence), and `template`: for a law of any number of parts, whose name
+        title, whether it has constants (of good evidence), whether it has JavaScript (a law that is the root of an
+        equation has none), and `template`: for a law of any number of parts, whose name
         ends in {n}, the name with n = 2 that formula, inputs and parameters belong to.
 
     Cost: all files of the catalogue are read once, about 0.2 s.
@@ -142,6 +148,7 @@ def laws_dict() -> dict[str, Any]:
                 "source": found.source,
                 "title": found.about["title"],
                 "constants": bool(found.constants),
+                "javascript": not found.between,
                 "template": instance if instance != name else None,
             }
         )

@@ -293,6 +293,7 @@ def _assemble(family: str, entry: str, data: Mapping[str, Any], words: Mapping[s
         tags={name: words.get("tags", {}).get(name, words.get("tag", "U")) for name in constants},
         source=", ".join(part for part in (data["source"], form.get("source", "")) if part),
         about=about,
+        between=tuple(form.get("between", ())),
     )
 
 

@@ -21,6 +21,7 @@ from scalinglens.laws import formula as grammar
 from scalinglens.laws.backends import javascript_function, numpy_function
 from scalinglens.laws.domain import Domain, estimated_in_logs
 from scalinglens.laws.formula import Node
+from scalinglens.laws.implicit import compile_root
 from scalinglens.laws.program import Builder, Ref, sign
 from scalinglens.quantities import QUANTITIES
 
@@ -70,6 +71,8 @@ class Law:
         tags: evidence tag of each constant: V verified, S secondary source, D derived, U unverified.
         source: paper and equation.
         about: further words for the law card (title, notes, errata, conventions, valid range, optimum, checks).
+        between: for a law whose output is defined by an equation: the formulas of its lower and upper end, the upper one
+            possibly "inf". `formula` then holds the output's name, is zero at the output, and has one root between them.
     """
 
     name: str
@@ -82,8 +85,10 @@ class Law:
     tags: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
+    between: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "between", tuple(self.between))
         for name in ("domains", "derived", "constants", "tags", "about"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         known = set(grammar.names(self._written)) | {n for text in self.derived.values() for n in _names(text)}
@@ -96,6 +101,23 @@ class Law:
                 if word not in known:
                     raise FormulaError(
                         f'the {what} of "{word}" belongs to no name in {self.formula!r}{did_you_mean(word, known)}'
+                    )
+        if self.between:
+            self._check_ends()
+
+    def _check_ends(self) -> None:
+        """Refuse an equation that cannot define the output."""
+        if len(self.between) != 2:
+            raise FormulaError(f"an output lies between two ends, got {len(self.between)}; write the upper one as inf")
+        known = grammar.names(self.tree)
+        if self.output not in known:
+            raise FormulaError(f'the equation {self.formula!r} does not hold its output "{self.output}"')
+        for end in self.ends:
+            for word in grammar.names(end) if end is not None else ():
+                if word not in known or word == self.output:
+                    raise FormulaError(
+                        f'"{word}" cannot be in an end of {self.output}: it must be a parameter or an input of '
+                        f"{self.formula!r}"
                     )
 
     def __hash__(self) -> int:  # equal laws have equal text; the mappings themselves cannot be hashed
@@ -115,6 +137,7 @@ class Law:
             tags,
             self.source,
             dict(self.about),
+            self.between,
         )
 
     # ---- structure ------------------------------------------------------------------------------------------------
@@ -131,14 +154,29 @@ class Law:
         )
 
     @functools.cached_property
+    def ends(self) -> tuple[Node, Node | None]:
+        """The trees of the two ends of an implicit law's output, derived parameters written out; None is no end."""
+        low, high = self.between
+        texts = {name: grammar.definition(text) for name, text in self.derived.items()}
+        trees = [None if text == "inf" else grammar.substitute(grammar.definition(text), texts) for text in (low, high)]
+        if trees[0] is None:
+            raise FormulaError(f"the lower end of {self.output} must be finite")
+        return trees[0], trees[1]
+
+    @functools.cached_property
+    def _names(self) -> tuple[str, ...]:
+        """Inputs and parameters, in order of appearance."""
+        return tuple(name for name in grammar.names(self.tree) if not (self.between and name == self.output))
+
+    @functools.cached_property
     def inputs(self) -> tuple[str, ...]:
         """Measured quantities in the formula, in order of appearance; a published price or rate is a parameter."""
-        return tuple(name for name in grammar.names(self.tree) if is_input(name) and name not in self.constants)
+        return tuple(name for name in self._names if is_input(name) and name not in self.constants)
 
     @functools.cached_property
     def parameters(self) -> tuple[str, ...]:
         """Free parameters, in order of appearance."""
-        return tuple(name for name in grammar.names(self.tree) if name not in self.inputs)
+        return tuple(name for name in self._names if name not in self.inputs)
 
     def domain(self, name: str) -> Domain:
         """Where a parameter or an input may lie; positive unless the law, or for an input the glossary, says otherwise.
@@ -215,7 +253,8 @@ class Law:
         coordinates = (
             tuple(self.coordinates.items()) if mode == "fit" else tuple((name, "linear") for name in self.parameters)
         )
-        return _compile(self.tree, coordinates, self.inputs, tuple(sorted(self.signs.items())), mode)
+        unknown = (self.output, self.ends) if self.between else None
+        return _compile(self.tree, coordinates, self.inputs, tuple(sorted(self.signs.items())), mode, unknown)
 
     def affine_terms(self) -> Callable[[tuple[np.ndarray, ...]], list[tuple[np.ndarray, dict[int, np.ndarray]]]] | None:
         """Return the law as a log-sum-exp of affine functions of its coordinates, or None where it is not one.
@@ -223,6 +262,8 @@ class Law:
         The result, called with one array [rows] per input, gives per term its constant [rows] and the dictionary
         coordinate -> slope [rows]: ln(output) = ln sum_k exp(constant_k + sum_i slope_ki u_i).
         """
+        if self.between:
+            return None
         return _affine_terms(self.tree, tuple(self.coordinates.items()), self.inputs, tuple(sorted(self.signs.items())))
 
     def value(
@@ -238,12 +279,12 @@ class Law:
             points: input -> number or array, in the units of the glossary; keyword arguments are added to them.
 
         Returns:
-            Array of the broadcast shape of everything given.
+            Array of the broadcast shape of everything given; NaN where an implicit law has no root between its ends.
 
         Raises:
             PredictionError: an input or a constant is missing, outside its domain's sign, or not finite.
 
-        Cost: one pass per operation of the formula over the arrays.
+        Cost: one pass per operation of the formula over the arrays; about ten for an implicit law.
 
         >>> chinchilla = Law("chinchilla", "E + A/params^alpha + B/tokens^beta")
         >>> constants = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
@@ -338,7 +379,16 @@ class Law:
     # ---- other forms of the formula -------------------------------------------------------------------------------
 
     def javascript(self) -> str:
-        """Return the law as a JavaScript arrow function of one object: `({E, A, ..., params, tokens}) => number`."""
+        """Return the law as a JavaScript arrow function of one object: `({E, A, ..., params, tokens}) => number`.
+
+        Raises:
+            FormulaError: the law is implicit: finding its root is no straight-line code.
+        """
+        if self.between:
+            raise FormulaError(
+                f"{self.name} has no JavaScript, because its {self.output} is the root of an equation; "
+                "evaluate it in Python with law.value(...)"
+            )
         builder = Builder(dict.fromkeys(self.parameters, "linear"), self.inputs, self.signs, derivatives=False)
         root, log = builder.root(self.tree)
         return javascript_function(builder, root.value, self.parameters, self.inputs, log)
@@ -360,7 +410,7 @@ class Law:
         return card(self, unverified=unverified)
 
     def __str__(self) -> str:
-        return f"{self.output} = {self.formula}"
+        return f"{self.formula} = 0" if self.between else f"{self.output} = {self.formula}"
 
 
 @functools.lru_cache(maxsize=256)
@@ -370,17 +420,17 @@ def _compile(
     inputs: tuple[str, ...],
     signs: tuple[tuple[str, int], ...],
     mode: str,
+    unknown: tuple[str, tuple[Node, Node | None]] | None,
 ) -> Compiled:
-    known = dict(signs)
+    moving, fixed, known = dict(coordinates), inputs, dict(signs)
     if mode == "inputs":  # differentiate by log inputs; parameters play the part of the data
-        builder = Builder(
-            dict.fromkeys(inputs, "log"),
-            tuple(name for name, _ in coordinates),
-            {**known, **dict.fromkeys(inputs, 1)},
-            True,
-        )
-    else:
-        builder = Builder(dict(coordinates), inputs, known, mode == "fit")
+        moving, fixed = dict.fromkeys(inputs, "log"), tuple(name for name, _ in coordinates)
+        known |= dict.fromkeys(inputs, 1)
+    if unknown:
+        output, ends = unknown
+        prepare, run, gradient, hessian = compile_root(tree, ends, output, moving, fixed, known, mode != "value")
+        return Compiled(prepare, run, False, gradient, hessian)
+    builder = Builder(moving, fixed, known, mode != "value")
     root, log = builder.root(tree)
     gradient = tuple(sorted(root.gradient)) if mode != "value" else ()
     hessian = tuple(sorted(key for key, entry in root.hessian.items() if entry != 0.0)) if mode != "value" else ()

@@ -138,6 +138,14 @@ class Builder:
         value = self.emit("coordinate", position)
         return Derivatives(value, {position: 1.0} if self.derivatives else {})
 
+    def define(self, name: str, value: Derivatives) -> None:
+        """Let a name that is neither coordinate nor input stand for a value already emitted."""
+        self._linear[Sym(name)] = value
+
+    def difference(self, a: Derivatives, b: Derivatives) -> Derivatives:
+        """Emit a - b."""
+        return self._sum([a, self._scaled(b, -1.0)])
+
     # ---- derivative rules -----------------------------------------------------------------------------------------
 
     def _unary(

@@ -38,7 +38,7 @@ def latex(law: Law) -> str:
         law: any law; its derived parameters and ties follow after the formula, as `\beta = \alpha`.
 
     Returns:
-        One line for a display: no dollar signs, no left side.
+        One line for a display: no dollar signs, no left side; an equation `... = 0` for an implicit law.
 
     Cost: linear in the length of the formula.
 
@@ -47,7 +47,7 @@ def latex(law: Law) -> str:
     E + \frac{A}{\left(\frac{N}{6}\right)^{\alpha/\beta}}, \quad \beta = 2 \alpha
     """
     words = letters(law)
-    parts = [_formula(law.formula, words)]
+    parts = [_formula(law.formula, words) + (" = 0" if law.between else "")]
     parts += [f"{words[name]} = {_formula(text, words)}" for name, text in law.derived.items() if name in words]
     return r", \quad ".join(parts)
 
@@ -76,8 +76,9 @@ def letters(law: Law) -> dict[str, str]:
     {'Nc': 'N_{c}', 'alphaN': '\\alpha_{N}', 'params': 'N'}
     """
     written = _NAME.findall(" ".join((law.formula, *law.derived.values(), *law.derived)))
-    inputs = [name for name in dict.fromkeys(written) if name in law.inputs]
-    others = [name for name in dict.fromkeys(written) if name not in law.inputs and name not in FUNCTIONS]
+    measured = {*law.inputs, law.output} if law.between else {*law.inputs}
+    inputs = [name for name in dict.fromkeys(written) if name in measured]
+    others = [name for name in dict.fromkeys(written) if name not in measured and name not in FUNCTIONS]
     symbols = {name: _input_letter(name) for name in inputs}
     chosen: dict[str, str] = {}
     for name in (*others, *inputs):  # the author chose the parameters' letters, so an input gives way

@@ -5,7 +5,8 @@
 Each parameter vector (a start, a resample, a point of a profile) is a *lane*. Nine residuals in ten lie in the linear part
 of rho, where the matrix of Gauss and Newton is nearly zero and methods built for squares crawl; so the step uses the exact
 Hessian, damped by the matrix M of iteratively reweighted squares (weights min(1, d/|z|)), which has the right scale in
-every direction. Where the damped Hessian is not positive definite the step is that of reweighted squares.
+every direction. Where the damped Hessian is not positive definite the step is that of reweighted squares, which always
+leads down but crawls along a flat valley: it is doubled as long as that succeeds.
 
 Lanes that are done leave the batch and waiting ones take their place, so the arrays stay in cache and no lane waits for
 the slowest.
@@ -196,15 +197,18 @@ def minimise(
             waiting += taken
             part = objective if (len(work) == lanes) else objective.lanes(work.index)
             low, high = lower[work.index], upper[work.index]
-        step, promised = _step(work, low, high, bounded)
+        step, promised, crawling = _step(work, low, high, bounded)
         trial = np.clip(work.u + step, low, high) if bounded else work.u + step
         there = expand(part, trial)
-        better = there.value <= work.value  # NaN is not better
+        better = (there.value <= work.value) & ((there.value < np.inf) | (work.iterations == 0))  # NaN is not better
         fall = np.where(better, work.value - there.value, np.inf)
         relative = fall / np.maximum(there.value, 1e-300)
         small = (relative <= tolerance) | (there.value <= floor)
         work.accept(better, trial, there)
-        work.damping = np.where(better, np.maximum(work.damping * 0.1, 1e-14), np.maximum(work.damping, 1e-6) * 8.0)
+        overdone = ~better & (work.stretch > 1)  # the stretched step failed: the damping is not to blame
+        heavier = np.where(overdone, work.damping, np.maximum(work.damping, 1e-6) * 8.0)
+        work.damping = np.where(better, np.maximum(work.damping * 0.1, 1e-14), heavier)
+        work.stretch = np.where(crawling & better, np.minimum(work.stretch * 2.0, 1e6), 1.0)
         work.iterations += 1
         size_of_promise = np.sqrt(promised / np.maximum(work.value, 1e-300))
         work.quiet = np.where(better & small, work.quiet + 1, 0)
@@ -251,7 +255,8 @@ class _Lanes:
     majorant: np.ndarray
     damping: np.ndarray
     iterations: np.ndarray
-    quiet: np.ndarray
+    quiet: np.ndarray  # how many times in a row the objective hardly fell
+    stretch: np.ndarray  # factor on a step of reweighted squares
 
     def __len__(self) -> int:
         return len(self.index)
@@ -267,7 +272,7 @@ class _Lanes:
         eye = np.broadcast_to(np.eye(size), (count, size, size))
         return cls(
             index, starts[index], np.full(count, np.inf), np.zeros((count, size)), eye.copy(), eye.copy(),
-            np.full(count, damping * 10), np.zeros(count, dtype=int), np.zeros(count, dtype=int),
+            np.full(count, damping * 10), np.zeros(count, dtype=int), np.zeros(count, dtype=int), np.ones(count),
         )  # fmt: skip
 
     def joined(self, other: _Lanes) -> _Lanes:
@@ -290,12 +295,14 @@ class _Lanes:
     def _arrays(self) -> tuple[np.ndarray, ...]:
         return (
             self.index, self.u, self.value, self.gradient, self.hessian, self.majorant,
-            self.damping, self.iterations, self.quiet,
+            self.damping, self.iterations, self.quiet, self.stretch,
         )  # fmt: skip
 
 
-def _step(work: _Lanes, low: np.ndarray, high: np.ndarray, bounded: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the damped Newton step and the fall of the objective that it promises."""
+def _step(
+    work: _Lanes, low: np.ndarray, high: np.ndarray, bounded: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the step, the fall of the objective that a Newton step promises, and where it is one of reweighted squares."""
     gradient, hessian, majorant = work.gradient, work.hessian, work.majorant
     size = gradient.shape[1]
     if bounded:
@@ -309,12 +316,15 @@ def _step(work: _Lanes, low: np.ndarray, high: np.ndarray, bounded: bool) -> tup
             hessian = np.where(both, hessian, eye)
             majorant = np.where(both, majorant, eye)
     diagonal = majorant.reshape(len(majorant), -1)[:, :: size + 1]
-    # a coordinate without any influence gets unit scale: its gradient is zero and it stays where it is
-    scale = 1.0 / np.sqrt(np.where(diagonal > 1e-280, diagonal, 1.0))
+    influence = diagonal > 1e-280
+    scale = 1.0 / np.sqrt(np.where(influence, diagonal, 1.0))
     outer = scale[:, :, None] * scale[:, None, :]
     relative = majorant * outer
     relative.reshape(len(relative), -1)[:, :: size + 1] += 1e-14
     damped = hessian * outer + work.damping[:, None, None] * relative
+    if not influence.all():  # a coordinate without any stays where it is, and does not make the others look singular
+        for matrix in (relative, damped):
+            matrix.reshape(len(matrix), -1)[:, :: size + 1] += ~influence
     right = -gradient * scale
     x, good = solve_positive_definite(damped, right, floor=1e-13)
     if not good.all():
@@ -325,4 +335,7 @@ def _step(work: _Lanes, low: np.ndarray, high: np.ndarray, bounded: bool) -> tup
         x[bad] = np.where(fine[:, None], fallback, right[bad])
     # damping shortens the promise too: undo that, or a lane stuck far from its optimum would look finished
     promised = np.einsum("li,li->l", x, right) * (1.0 + work.damping)
-    return x * scale, np.maximum(promised, 0.0)
+    x *= scale
+    if not good.all():
+        x[~good] *= work.stretch[~good, None]
+    return x, np.maximum(promised, 0.0), ~good
