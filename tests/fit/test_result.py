@@ -71,6 +71,15 @@ def test_a_saved_fit_comes_back_the_same(case, tmp_path):
     assert one == two
 
 
+def test_infinite_domains_survive_saving(tmp_path):
+    """JSON has no infinity: the ends of `real` and `negative` are null there."""
+    found = fit(RUNS, "E + A*params^c where c < 0, E real", loss="squares")
+    found.save(tmp_path / "fit.json")
+    back = Fit.load(tmp_path / "fit.json")
+    assert [back.law.domain(name) for name in "EAc"] == [found.law.domain(name) for name in "EAc"]
+    pd.testing.assert_frame_equal(back.predict(params=1e9), found.predict(params=1e9))
+
+
 def test_a_named_tied_and_refused_fit_comes_back_too(tmp_path):
     rng = np.random.default_rng(0)
     runs = {

@@ -128,6 +128,7 @@ def test_table_of_contents() -> None:
         "source": by_name["besiroglu2024"]["source"],
         "title": "Chinchilla Scaling: A replication attempt",
         "constants": True,
+        "javascript": True,
         "template": None,
     }
     assert by_name["caballero2022.n{n}"]["template"] == "caballero2022.n2"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from scalinglens.laws.card import laws_dict
 from scalinglens.laws.catalogue import law, laws, typed_law
 from scalinglens.laws.law import Law
 
@@ -46,7 +47,10 @@ def case(found: Law, constants: Any, inputs: Any) -> dict[str, Any]:
 
 
 def test_every_law_equals_python(node: str, points: Any) -> None:
-    names = [name.replace("{n}", str(n)) for name in laws() for n in ((1, 2, 3) if "{n}" in name else (1,))]
+    # laws that are the root of an equation say that they have no JavaScript (test_implicit.py)
+    with_code = [entry["name"] for entry in laws_dict()["laws"] if entry["javascript"]]
+    assert len(with_code) == len(laws()) - 2
+    names = [name.replace("{n}", str(n)) for name in with_code for n in ((1, 2, 3) if "{n}" in name else (1,))]
     found = [law(name, unverified=True) for name in names]
     drawn = [points(each, ROWS) for each in found]
     answers = run(node, [case(each, *where) for each, where in zip(found, drawn, strict=True)])

@@ -106,7 +106,7 @@ def certify(design: Design, found: Search) -> tuple[str, Certificate]:
         undetermined += [
             f"{name} has no influence on any prediction; drop its term"
             for i, name in enumerate(names)
-            if free[i] and not design.in_logs[i] and influence[i] < VANISHED * scatter
+            if design.free[i] and not design.in_logs[i] and influence[i] < VANISHED * scatter
         ]
     held_back = [f"{name} is at the bound {value:g} of its domain" for name, value in bounds.items()]
     status = (

@@ -147,7 +147,7 @@ def load(path: str | Path) -> Fit:
         formula=words["formula"],
         output=words["output"],
         unit=words["unit"],
-        domains={name: Domain(*ends) for name, ends in words["domains"].items()},
+        domains={name: _domain(*ends) for name, ends in words["domains"].items()},
         derived=words["derived"],
         source=words["source"],
         about={"citation": words["citation"]},
@@ -184,6 +184,11 @@ def load(path: str | Path) -> Fit:
         settings=state["settings"],
         warnings=tuple(document["warnings"]),
     )
+
+
+def _domain(low: float | None, high: float | None, is_open: bool) -> Domain:
+    """A domain whose infinite ends were written as null."""
+    return Domain(-np.inf if low is None else low, np.inf if high is None else high, is_open)
 
 
 def _estimate(estimate: Estimate) -> dict[str, float | None]:

@@ -37,9 +37,9 @@ __all__ = ["bracketed_root", "compile_root"]
 Run = Callable[[Any, Any], Any]
 
 _PLACE, _WIDTH = Sym("_z"), Sym("_width")  # no name in a formula begins with an underscore
-# (far, low, high) for `bracketed_root`. Between two ends z = 45 is already the upper one, to double precision; downwards
-# the gap keeps its digits, and is zero in double precision beyond -1100 however far the ends are apart.
-_CLOSED = (1e8, -1100.0, 45.0)
+# (far, low, high) for `bracketed_root`. Between two ends z = 800 is the upper one, with no slope left in double precision;
+# downwards the gap keeps its digits, and is gone beyond -1100 however far the ends are apart.
+_CLOSED = (1e8, -1100.0, 800.0)
 _OPEN = (300.0, -300.0, 300.0)  # without an upper end: y between low + 1e-130 and low + 1e130
 _STEPS = 200
 _CLOSE = 1e-7  # a last step of this size leaves an error of its square, which the final correction squares again
@@ -108,6 +108,7 @@ def compile_root(
     return prepare, run, gradient, hessian
 
 
+@np.errstate(all="ignore")  # a slope of zero makes a step to infinity, which is cut off
 def bracketed_root(function: Callable[[Any], tuple[Any, Any]], far: float, low: float, high: float) -> np.ndarray:
     """Find one root for each element of an array, by Newton's method inside a shrinking bracket.
 
@@ -122,8 +123,7 @@ def bracketed_root(function: Callable[[Any], tuple[Any, Any]], far: float, low: 
 
     Cost: about eight calls; at most 202.
 
-    >>> with np.errstate(all="ignore"):
-    ...     bracketed_root(lambda z: (z**3 - np.array([8.0, 27.0, 1e9]), 3 * z**2), 1e6, -50.0, 50.0).round(3)
+    >>> bracketed_root(lambda z: (z**3 - np.array([8.0, 27.0, 1e9]), 3 * z**2), 1e6, -50.0, 50.0).round(3)
     array([ 2.,  3., 50.])
     >>> bracketed_root(lambda z: (z**2 + np.ones(1), 2 * z), 10.0, -10.0, 10.0)
     array([nan])
