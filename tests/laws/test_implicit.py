@@ -188,6 +188,16 @@ class TestWords:
         assert "  (error - e_inf)/(e0 - error)^a - b*x^c = 0\n  with error between e_inf and e0   [1]\n" in card(M4)
         assert card_dict(M4)["between"] == ["e_inf", "e0"]
 
+    def test_typed(self) -> None:
+        typed = law("error = e_inf + b*x^c*(e0 - error)^a between e_inf and e0 where c < 0, a in [0, 9]")
+        assert typed.between == ("e_inf", "e0")
+        assert typed.formula == "error - (e_inf + b*x^c*(e0 - error)^a)"
+        x = np.geomspace(10.0, 1e8, 20)
+        np.testing.assert_allclose(typed.value(TRUE_M4, x=x), M4.value(TRUE_M4, x=x), rtol=1e-14)
+        assert law("y = a*exp(-b*x*y) between 0 and a").parameters == ("a", "b")
+        with pytest.raises(FormulaError, match="an output lies between two ends, got 1"):
+            law("y = a*exp(-b*x*y) between 0")
+
     def test_names(self) -> None:
         assert (M4.inputs, M4.parameters) == (("x",), ("e_inf", "e0", "a", "b", "c"))
         assert "loss" not in (*L_NS_BATCH.inputs, *L_NS_BATCH.parameters)

@@ -233,7 +233,9 @@ def _groups(table: Runs, groups: str | np.ndarray | None) -> np.ndarray:
     labels = table.labels(groups) if isinstance(groups, str) else np.asarray(groups)
     if labels.shape != (len(table),):
         raise FitError(f"there are {len(table)} runs but {labels.size} group labels; give one per run")
-    numbers = np.unique(labels.astype(str), return_inverse=True)[1]
+    if labels.dtype == object:  # a mixture of kinds has no order of its own
+        labels = labels.astype(str)
+    numbers = np.unique(labels, return_inverse=True)[1]
     if int(numbers.max()) < 1:
         raise FitError(
             f"all {len(table)} runs belong to one group ({labels[0]}), so there is nothing to resample; "

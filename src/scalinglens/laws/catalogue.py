@@ -134,10 +134,11 @@ def open_laws() -> tuple[OpenLaw, ...]:
 
 
 def typed_law(text: str) -> Law:
-    """Make a law from text: `[output =] formula [where name domain, ...]`.
+    """Make a law from text: `[output =] formula [between low and high] [where name domain, ...]`.
 
     Args:
-        text: the output is the loss unless named; a domain is written `c < 0`, `c real` or `E in [0, 3]`.
+        text: the output is the loss unless named; a domain is written `c < 0`, `c real` or `E in [0, 3]`. The formula may
+            hold the output itself if its ends are given, the upper one possibly inf: `y = a*exp(-b*x*y) between 0 and a`.
 
     Returns:
         A law whose inputs are the words of the glossary in the formula and whose parameters are all other names.
@@ -156,8 +157,11 @@ def typed_law(text: str) -> Law:
             raise FormulaError(f"the left side of {body.strip()!r} must be one name: loss = E + A/params^alpha")
         output = left
     domains = dict(_clause(part) for part in re.split(r",(?![^\[(]*[\])])", clauses[0])) if clauses else {}
+    formula, *between = re.split(r"\bbetween\b", formula, maxsplit=1)
+    ends = tuple(end.strip() for end in re.split(r"\band\b", between[0])) if between else ()
+    formula = f"{output} - ({formula.strip()})" if between else formula
     try:
-        made = Law(text, formula, output=output, domains=domains)
+        made = Law(text, formula, output=output, domains=domains, between=ends)
     except FormulaError as problem:
         told = "" if repr(formula) in str(problem) else f"; the law reads {formula[:200]!r}"
         raise FormulaError(f"{problem}{told}") from None
