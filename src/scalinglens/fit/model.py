@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from scalinglens.laws.law import Compiled, Law
+from scalinglens.laws.compiled import Compiled
+from scalinglens.laws.law import Law
 
 __all__ = ["GeneralModel", "LogSumExpModel", "build_model"]
 

@@ -18,14 +18,15 @@ import numpy as np
 
 from scalinglens.errors import FormulaError, PredictionError, did_you_mean
 from scalinglens.laws import formula as grammar
-from scalinglens.laws.backends import javascript_function, numpy_function
+from scalinglens.laws.backends import javascript_function
+from scalinglens.laws.compiled import Compiled, affine_terms, compile_law
 from scalinglens.laws.domain import Domain, estimated_in_logs
 from scalinglens.laws.formula import Node
-from scalinglens.laws.implicit import compile_root
-from scalinglens.laws.program import Builder, Ref, sign
+from scalinglens.laws.program import Builder
+from scalinglens.laws.ties import resolve_ties, tie_names, write_ties
 from scalinglens.quantities import QUANTITIES
 
-__all__ = ["Compiled", "Law"]
+__all__ = ["Law"]
 
 # Inputs that may be zero or negative unless the law says otherwise; every other input is a count or a positive amount.
 SIGNED_INPUTS = frozenset(
@@ -36,24 +37,12 @@ SIGNED_INPUTS = frozenset(
         *("loss_teacher",),
     ]
 )
-_NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")  # a name in a formula; the e of 1e9 is none
 _SHARE = re.compile(r"[hr][1-9][0-9]?")  # shares h1, h2, ... of a mixture; one of them may be zero
 
 
 def is_input(name: str) -> bool:
     """Whether a name in a formula is a measured quantity (a glossary word or a mixture share) and not a parameter."""
     return name in QUANTITIES or bool(_SHARE.fullmatch(name))
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """A law as array code: `run(coordinates, prepare(inputs))` gives the values named in `layout`."""
-
-    prepare: Any
-    run: Any
-    log: bool  # the value comes as its logarithm
-    gradient: tuple[int, ...]  # which coordinates the results after the value are derivatives by
-    hessian: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -91,7 +80,7 @@ class Law:
         object.__setattr__(self, "between", tuple(self.between))
         for name in ("domains", "derived", "constants", "tags", "about"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
-        known = set(grammar.names(self._written)) | {n for text in self.derived.values() for n in _names(text)}
+        known = set(grammar.names(self._written)) | {n for text in self.derived.values() for n in tie_names(text)}
         for what, words in (
             ("domain", self.domains),
             ("constant", self.constants),
@@ -225,12 +214,12 @@ class Law:
                     f'the law has no parameter "{name}" to tie or pin{did_you_mean(name, self.parameters)}; '
                     f"it has {', '.join(self.parameters)}"
                 )
-        texts = _resolved({name: _tie_text(name, tie) for name, tie in ties.items()})
+        texts = resolve_ties(ties)
 
         def keep(words: Mapping[str, Any]) -> dict[str, Any]:
             return {name: value for name, value in words.items() if name not in ties}
 
-        earlier = {name: _substituted(text, texts) for name, text in self.derived.items()}
+        earlier = {name: write_ties(text, texts) for name, text in self.derived.items()}
         return replace(
             self,
             domains=keep(self.domains),
@@ -254,7 +243,7 @@ class Law:
             tuple(self.coordinates.items()) if mode == "fit" else tuple((name, "linear") for name in self.parameters)
         )
         unknown = (self.output, self.ends) if self.between else None
-        return _compile(self.tree, coordinates, self.inputs, tuple(sorted(self.signs.items())), mode, unknown)
+        return compile_law(self.tree, coordinates, self.inputs, tuple(sorted(self.signs.items())), mode, unknown)
 
     def affine_terms(self) -> Callable[[tuple[np.ndarray, ...]], list[tuple[np.ndarray, dict[int, np.ndarray]]]] | None:
         """Return the law as a log-sum-exp of affine functions of its coordinates, or None where it is not one.
@@ -264,7 +253,7 @@ class Law:
         """
         if self.between:
             return None
-        return _affine_terms(self.tree, tuple(self.coordinates.items()), self.inputs, tuple(sorted(self.signs.items())))
+        return affine_terms(self.tree, tuple(self.coordinates.items()), self.inputs, tuple(sorted(self.signs.items())))
 
     def value(
         self,
@@ -411,98 +400,3 @@ class Law:
 
     def __str__(self) -> str:
         return f"{self.formula} = 0" if self.between else f"{self.output} = {self.formula}"
-
-
-@functools.lru_cache(maxsize=256)
-def _compile(
-    tree: Node,
-    coordinates: tuple[tuple[str, str], ...],
-    inputs: tuple[str, ...],
-    signs: tuple[tuple[str, int], ...],
-    mode: str,
-    unknown: tuple[str, tuple[Node, Node | None]] | None,
-) -> Compiled:
-    moving, fixed, known = dict(coordinates), inputs, dict(signs)
-    if mode == "inputs":  # differentiate by log inputs; parameters play the part of the data
-        moving, fixed = dict.fromkeys(inputs, "log"), tuple(name for name, _ in coordinates)
-        known |= dict.fromkeys(inputs, 1)
-    if unknown:
-        output, ends = unknown
-        prepare, run, gradient, hessian = compile_root(tree, ends, output, moving, fixed, known, mode != "value")
-        return Compiled(prepare, run, False, gradient, hessian)
-    builder = Builder(moving, fixed, known, mode != "value")
-    root, log = builder.root(tree)
-    gradient = tuple(sorted(root.gradient)) if mode != "value" else ()
-    hessian = tuple(sorted(key for key, entry in root.hessian.items() if entry != 0.0)) if mode != "value" else ()
-    results = [root.value, *(root.gradient[i] for i in gradient), *(root.hessian[key] for key in hessian)]
-    prepare, run = numpy_function(builder, results)
-    return Compiled(prepare, run, log, gradient, hessian)
-
-
-@functools.lru_cache(maxsize=256)
-def _affine_terms(
-    tree: Node,
-    coordinates: tuple[tuple[str, str], ...],
-    inputs: tuple[str, ...],
-    signs: tuple[tuple[str, int], ...],
-) -> Callable[[tuple[np.ndarray, ...]], list[tuple[np.ndarray, dict[int, np.ndarray]]]] | None:
-    known = dict(signs)
-    terms = grammar.expand(tree, limit=8)
-    if not all(sign(term, known) > 0 for term in terms):
-        return None
-    builder = Builder(dict(coordinates), inputs, known, derivatives=True)
-    logs = [builder.log(term) for term in terms]
-    moving = [
-        entry for part in logs for entry in part.gradient.values() if isinstance(entry, Ref) and entry.on_parameters
-    ]
-    bent = any(entry != 0.0 for part in logs for entry in part.hessian.values())
-    if moving or bent:
-        return None
-    results = [entry for part in logs for entry in (part.value, *part.gradient.values())]
-    prepare, run = numpy_function(builder, results)
-
-    def evaluate(arrays: tuple[np.ndarray, ...]) -> list[tuple[np.ndarray, dict[int, np.ndarray]]]:
-        rows = len(arrays[0]) if arrays else 1
-        found = iter(run((np.zeros(1),) * len(coordinates), prepare(arrays)))
-
-        def full(value: Any) -> np.ndarray:
-            return np.broadcast_to(np.asarray(value, dtype=float), (rows,)).copy()
-
-        return [(full(next(found)), {i: full(next(found)) for i in part.gradient}) for part in logs]
-
-    return evaluate
-
-
-def _names(text: str) -> tuple[str, ...]:
-    """Names in a formula that may also be a plain number."""
-    return grammar.names(grammar.definition(text))
-
-
-def _tie_text(name: str, tie: str | float) -> str:
-    if isinstance(tie, str):
-        text = tie.strip()
-    elif math.isfinite(tie):
-        text = repr(float(tie))
-    else:
-        raise FormulaError(f'"{name}" cannot be pinned to {tie}; give a finite number')
-    if name in _names(text):
-        raise FormulaError(f'"{name}" cannot be tied to itself: {name} = {text}')
-    return text
-
-
-def _resolved(texts: Mapping[str, str]) -> dict[str, str]:
-    """Write ties into each other until none names another."""
-    found = dict(texts)
-    for _ in texts:
-        found = {name: _substituted(text, texts) for name, text in found.items()}
-        if not any(other in _names(text) for text in found.values() for other in texts):
-            return found
-    if not found:
-        return found
-    circle = ", ".join(f"{name} = {text}" for name, text in texts.items())
-    raise FormulaError(f"the ties go round in a circle: {circle}")
-
-
-def _substituted(text: str, ties: Mapping[str, str]) -> str:
-    """Write ties into the text of a derived parameter, whole words only."""
-    return _NAME.sub(lambda word: f"({ties[word[0]]})" if word[0] in ties else word[0], text)

@@ -299,9 +299,7 @@ class _Lanes:
         )  # fmt: skip
 
 
-def _step(
-    work: _Lanes, low: np.ndarray, high: np.ndarray, bounded: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _step(work: _Lanes, low: np.ndarray, high: np.ndarray, bounded: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the step, the fall of the objective that a Newton step promises, and where it is one of reweighted squares."""
     gradient, hessian, majorant = work.gradient, work.hessian, work.majorant
     size = gradient.shape[1]
