@@ -9,10 +9,15 @@ from pathlib import Path
 
 from scalinglens.errors import OutputError
 
-__all__ = ["PICTURES", "check_writable", "written_whole"]
+__all__ = ["PICTURES", "SAVED", "check_writable", "written_whole"]
 
 PICTURES = (".png", ".pdf", ".svg")
 """Kinds of picture that a figure can be written as."""
+
+SAVED = (".json",)
+"""Kind of file that a fit is saved as."""
+
+_SAYS = {PICTURES: "pictures end", SAVED: "a saved fit ends"}
 
 
 def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str] = ()) -> Path:
@@ -30,14 +35,16 @@ def check_writable(path: str | os.PathLike[str], suffixes: Sequence[str] = ()) -
     scalinglens.errors.OutputError: cannot write fit.gif: pictures end in .png, .pdf, .svg; write fit.png
     """
     name = os.fspath(path)
-    target = Path(name).expanduser()
-    if suffixes and target.suffix.lower() not in suffixes:
-        instead = target.with_suffix(suffixes[0]) if target.name else f"fit{suffixes[0]}"
-        raise OutputError(f"cannot write {name}: pictures end in {', '.join(suffixes)}; write {instead}")
     try:
-        target = target.resolve()
-        if target.is_dir():
+        target = Path(name).expanduser()
+        if target.resolve().is_dir():
             raise OutputError(f"cannot write {name}: it is a directory; name a file in it")
+        if suffixes and target.suffix.lower() not in suffixes:
+            says = _SAYS.get(tuple(suffixes), "its name must end")
+            raise OutputError(
+                f"cannot write {name}: {says} in {', '.join(suffixes)}; write {target.with_suffix(suffixes[0])}"
+            )
+        target = target.resolve()
         if target.exists() and not target.is_file():
             raise OutputError(f"cannot write {name}: it is a device and no file; name a file")
         folder = target.parent

@@ -78,7 +78,9 @@ CASES = [
     Case("empty_file", "passes an empty file", "fit empty.csv",
          2, ("empty.csv is empty", "begins with a line of column names")),
     Case("folder", "passes a folder", "fit folder",
-         2, ("folder is a directory", "name one file")),
+         2, ("^scalinglens: folder is a directory; name one file$",)),
+    Case("no_name", "passes an empty name", lambda: read(""),
+         RunsError, ("name of the file of runs is empty", "pass its path")),
     Case("cut_gzip", "passes the first half of a csv.gz", "fit cut.csv.gz",
          2, ("cut.csv.gz is cut", r"\d+ bytes are there", "copy or download the file again")),
     Case("cut_json_lines", "passes JSON lines whose last line is cut", "fit cut.jsonl",
@@ -98,6 +100,12 @@ CASES = [
          2, ("sizes.csv have no column 'tokens'", "known are params, loss", "--map tokens=")),
     Case("law_needs_more", "fits a law of unique tokens to a table without them", "fit runs.csv --law muennighoff2023",
          2, ("no column 'tokens_unique'", "known are params, tokens, flops, loss", "--map tokens_unique=")),
+    Case("other_count", "has total sizes where a law counts without embeddings",
+         "fit runs.csv --law 'E + A/params_nonembedding^alpha'",
+         2, ("no column 'params_nonembedding'", "--map params_nonembedding=params ", "counting conventions differ")),
+    Case("words_for_tokens", "has words where tokens are needed", "fit words.csv",
+         2, ("no column 'tokens'; known are params, loss; not recognised but numeric: 'token_factor'",
+             "--map tokens=token_factor ")),
     Case("two_sizes", "has two columns that could be the size",
          lambda: read(FRAME.rename(columns={"params": "num_params"}).assign(n_params=FRAME.params * 1.1)),
          RunsError, ("2 columns of frame could be params", r"'num_params' \(median 177M\)", "--map params=n_params")),
@@ -142,6 +150,11 @@ CASES = [
          2, ("where", "not allowed|only a named function|unknown function")),
     Case("where_nothing", "filters every run away", "fit runs.csv --where 'loss > 100'",
          2, ("where loss > 100 leaves none of the 40 runs of runs.csv", r"loss runs from 2\.23\d* to 4\.17", "loosen")),
+    Case("where_nothing_text", "filters by a word that is not there", "fit runs.csv --where \"set == 'pile'\"",
+         2, ("where set == 'pile' leaves none of the 40 runs of runs.csv; set is 'c4'; loosen",)),
+    Case("where_some", "filters some runs away", lambda: sl.read_runs(
+             FRAME.assign(loss=[9.0, *FRAME.loss[1:]]), where="loss < 9").summary(),
+         SAID, ("rows are counted from 0", r"dropped 1: fails where loss < 9 \(row 0\)")),
     # ---- the law ----------------------------------------------------------------------------------------------------
     Case("law_typo", "misspells a law", "fit runs.csv --law hofmann2022",
          2, ('no law "hofmann2022"', r'did you mean "hoffmann2022"\?', "scalinglens laws")),
@@ -151,6 +164,8 @@ CASES = [
          2, (r"cannot read 'E \+ A/params\^'", "allowed are names, numbers")),
     Case("formula_letters", "uses the paper's letters", lambda: fitted(FRAME, "E + A/N^alpha"),
          FormulaError, ("has no input", "write params for N")),
+    Case("formula_typo", "misspells the only input", "fit runs.csv --law 'E+A/paramz^alpha'",
+         2, (r"E\+A/paramz\^alpha", "input", "params")),
     Case("formula_function", "uses an unknown function", lambda: fitted(FRAME, "E + sine(params)"),
          FormulaError, ('unknown function "sine" at character 5', "known are exp, log", r"E \+ sine\(params\)")),
     Case("formula_call", "hides a call in a formula", lambda: fitted(FRAME, "__import__('os').system('id')"),
@@ -174,6 +189,8 @@ CASES = [
          2, ("--pin names E twice", "'1' and '2'", "keep one")),
     Case("tie_itself", "ties a parameter to itself", "fit runs.csv --tie beta=beta",
          2, ('"beta" cannot be tied to itself',)),
+    Case("tie_unknown", "ties a parameter to a name that the law lacks", "fit runs.csv --tie beta=gamma",
+         2, ("beta", "gamma", "E, A, alpha, B, beta|alpha")),
     # ---- how to fit -------------------------------------------------------------------------------------------------
     Case("loss_typo", "misspells the loss", "fit runs.csv --loss hubber",
          2, ('unknown loss "hubber"', r'did you mean "huber"\?', "known are huber, squares, lad, likelihood")),
@@ -183,6 +200,8 @@ CASES = [
          2, ("delta must be a positive number", "got 0")),
     Case("boot_negative", "asks for -5 refits", "fit runs.csv --boot -5",
          2, ("boot is a number of refits, 0 or more", "got -5")),
+    Case("boot_one", "asks for one refit", "fit runs.csv --boot 1",
+         2, ("1 refit", "90% interval", "1000")),
     Case("boot_word", "asks for many refits", "fit runs.csv --boot many",
          2, ("--boot", "'many'", "scalinglens fit --help")),
     Case("level_percent", "writes the level in percent", "fit runs.csv --level 90",
@@ -191,9 +210,9 @@ CASES = [
          2, ('unknown interval "percentiles"', r'did you mean "percentile"\?')),
     Case("bca_alone", "asks for BCa intervals without refits", "fit runs.csv --interval bca",
          2, ("bca intervals come from bootstrap draws", "add boot=1000")),
-    Case("groups_unknown", "groups by an unknown column", "fit runs.csv --boot 9 --groups parms",
+    Case("groups_unknown", "groups by an unknown column", "fit runs.csv --boot 20 --groups parms",
          2, ("no column 'parms'", r'did you mean "params"\?', "known are params, tokens")),
-    Case("groups_single", "groups by a column with one label", "fit runs.csv --boot 9 --groups set",
+    Case("groups_single", "groups by a column with one label", "fit runs.csv --boot 20 --groups set",
          2, (r"all 40 runs belong to one group \(c4\)", "name other groups")),
     Case("weights_length", "passes seven weights for forty runs", lambda: fitted(FRAME, weights=np.ones(7)),
          FitError, ("40 runs but 7 weights", "give one weight per run")),
@@ -206,6 +225,8 @@ CASES = [
     Case("option_typo", "misspells an option", "fit runs.csv --bot 100",
          2, ("--bot", "Perhaps you meant", "--boot")),
     # ---- what the data cannot tell ----------------------------------------------------------------------------------
+    Case("few_rows", "fits three parameters to four runs", lambda: fitted(FRAME.iloc[:4], "E + A/params^alpha"),
+         SAID, ("only 4 runs: a law of more than 4 free parameters cannot be fitted",)),
     Case("three_rows", "fits five parameters to three runs", lambda: fitted(FRAME.iloc[:3]),
          FitError, (r"3 runs cannot determine 5 parameters \(E, A, alpha, B, beta\)", "add runs, pin")),
     Case("one_size", "has one model size only", lambda: fitted(FRAME.assign(params=1e8), boot=20),
@@ -218,6 +239,8 @@ CASES = [
     # ---- what is written --------------------------------------------------------------------------------------------
     Case("save_nowhere", "saves into a folder that is not there", "fit runs.csv --save no/such/fit.json",
          2, ("cannot write no/such/fit.json", "does not exist", "make the folder first")),
+    Case("save_picture", "saves the fit as a picture", "fit runs.csv --save x.png",
+         2, ("cannot write x.png", r"a saved fit ends in \.json", r"write x\.json")),
     Case("save_folder", "saves over a folder", "fit runs.csv --save folder",
          2, ("cannot write folder: it is a directory", "name a file in it")),
     Case("save_below_file", "saves below a file", "fit runs.csv --save runs.csv/fit.json",
@@ -252,6 +275,10 @@ CASES = [
          PredictionError, ('"params" is \'70 bananas\'', "no number", "parse_quantity")),
     Case("quantity", "reads 70 bananas", lambda: str(sl.parse_quantity("70 bananas")),
          QuantityError, ("'70 bananas' ends in 'bananas'", "use k, M, B, T")),
+    Case("far_point", "forgets the B of 70B", "predict fit.json --params 70 --tokens 1.4T",
+         SAID, ("! params 70 is .* times below", "! tokens 1.4T is .* times above")),
+    Case("far_point_json", "forgets it and wants JSON", "predict fit.json --params 70 --tokens 1T --json",
+         SAID, (r'"warnings": \[\s*"params 70 is',)),
     Case("wrong_unit", "gives the size in FLOP", "predict fit.json --params '3 PF-day' --tokens 1T",
          2, ("'3 PF-day' is in FLOP", "params is measured in parameters")),
     Case("point_typo", "misspells an input", "predict fit.json --params 1B --tokns 1T",
@@ -259,7 +286,7 @@ CASES = [
     Case("point_foreign", "gives an input that the law does not take", "predict fit.json --params 1B --flops 1e21",
          2, ("no input 'flops'", "it needs --params, --tokens")),
     Case("point_lengths", "gives three sizes and two token counts", "predict fit.json --params 1B,2B,3B --tokens 1T,2T",
-         2, ("different lengths: params 3, tokens 2", "one value or as many everywhere")),
+         2, ("values differ: 3 of params, 2 of tokens", "one value of an input, or one per point")),
     Case("point_range", "leaves out the count of a range", "predict fit.json --params 1B:2B --tokens 1T",
          2, ("LOW:HIGH:COUNT, got 2 parts", "--params 1B:100B:5")),
     Case("point_no_value", "leaves out a value", "predict fit.json --params --tokens 1T",
@@ -288,6 +315,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("desk")
     FRAME.assign(set="c4").to_csv(folder / "runs.csv", index=False)
     FRAME.drop(columns="tokens").to_csv(folder / "sizes.csv", index=False)
+    words = FRAME.drop(columns="tokens").assign(tokenizer="gpt2", token_factor=20.0)
+    words.to_csv(folder / "words.csv", index=False)
     FRAME.assign(tokens=20 * FRAME.params).to_csv(folder / "ratio.csv", index=False)
     (folder / "empty.csv").write_bytes(b"")
     (folder / "folder").mkdir()

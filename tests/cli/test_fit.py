@@ -15,7 +15,7 @@ KEYS = {  # those of the contract, and what else a reader of the numbers needs
 }  # fmt: skip
 CERTIFICATE = {
     "gradient", "hessian_positive", "smallest_eigenvalue", "condition", "starts", "starts_agree", "bounds", "basins",
-    "standard_errors", "reasons",
+    "coordinate_errors", "reasons",
 }  # fmt: skip
 
 
@@ -99,6 +99,13 @@ def test_an_impossible_file_is_found_before_the_work(run, desk: Path) -> None:
     assert "cannot write no/fit.json" in done.stderr  # and not that the table is missing
 
 
+@pytest.mark.parametrize("name", ["fit.png", "fit.csv", "fit"])
+def test_a_fit_is_saved_as_json_only(run, desk: Path, tmp_path: Path, name: str) -> None:
+    done = run("fit", desk / "runs.csv", "--save", name, cwd=tmp_path, status=2)
+    assert done.stderr == f"scalinglens: cannot write {name}: a saved fit ends in .json; write fit.json\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_link_is_followed(run, desk: Path, tmp_path: Path) -> None:
     (tmp_path / "real.json").write_text("old")
     (tmp_path / "link.json").symlink_to("real.json")
@@ -129,4 +136,4 @@ def test_public_table(run, table) -> None:
     for name, value in sl.law("besiroglu2024.precise").constants.items():
         assert words["parameters"][name]["value"] == pytest.approx(value, rel=1e-3)
     assert words["objective"]["value"] == pytest.approx(0.00101827403, rel=1e-7)
-    assert words["rows"] == {"read": 245, "used": 240, "dropped": [{"reason": "where loss < 3.44", "count": 5}]}
+    assert words["rows"] == {"read": 245, "used": 240, "dropped": [{"reason": "fails where loss < 3.44", "count": 5}]}

@@ -16,6 +16,10 @@ def test_list_has_every_law_on_a_line(run) -> None:
     assert any("besiroglu2024 " in line and "E + A/params^alpha" in line and "2404.10102" in line for line in lines)
 
 
+def test_help_shows_that_the_law_may_be_left_out(run) -> None:
+    assert "usage: scalinglens laws [-h] [NAME|FORMULA] [--unverified]" in run("laws", "--help").stdout
+
+
 def test_list_as_json(run) -> None:
     words = json.loads(run("laws", "--json").stdout)
     assert words == laws_dict()

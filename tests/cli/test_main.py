@@ -158,7 +158,7 @@ def test_bar_appears_on_a_terminal_only(desk: Path) -> None:
         screen = process.stdout.read()
     assert process.wait() == 0
     os.close(ours)
-    assert b"bootstrap" in seen
+    assert b"fitting" in seen
     assert b"/30000" in seen
     assert screen.startswith("{")
 

@@ -13,9 +13,15 @@ from scalinglens.cli.options import values
 from scalinglens.errors import OptionError
 
 
+KEYS = {
+    "schema", "law", "formula", "status", "parameters", "runs", "level", "noise", "refusal", "citation", "warnings",
+    "predictions",
+}  # fmt: skip
+
+
 def predictions(done) -> list[dict]:
     words = json.loads(done.stdout)
-    assert set(words) == {"schema", "predictions"}
+    assert set(words) == KEYS
     assert words["schema"] == 1
     return words["predictions"]
 
@@ -42,6 +48,46 @@ def test_screen(run) -> None:
     assert low < float(lines[-1].split()[2]) < high
 
 
+def test_json_says_what_the_screen_says(run, desk: Path) -> None:
+    fit = sl.Fit.load(desk / "fit.json")
+    done = run("predict", "fit.json", "--params", "70", "--tokens", "1.4T", "--noise", "--json")
+    words = json.loads(done.stdout)
+    words.pop("predictions")
+    warnings = [*fit.extrapolation(params=70.0, tokens=1.4e12), *fit.warnings]
+    assert words == {
+        "schema": 1,
+        "law": fit.law.name,
+        "formula": fit.law.formula,
+        "status": "certified",
+        "parameters": dict(fit.values),
+        "runs": {"used": 60, "origin": fit.table["origin"]},
+        "level": 0.9,
+        "noise": True,
+        "refusal": None,
+        "citation": None,  # a typed law has none
+        "warnings": warnings,
+    }
+    assert any(warning.startswith("params 70 is") for warning in warnings)
+    screen = run("predict", "fit.json", "--params", "70", "--tokens", "1.4T", "--noise").stdout
+    assert screen.startswith(done.stderr)
+    for warning in warnings:
+        assert f"! {warning}\n" in screen
+    near = run("predict", "fit.json", "--params", "100M", "--tokens", "10B", "--json")
+    assert not any("times" in warning for warning in json.loads(near.stdout)["warnings"])
+
+
+def test_a_refusal_is_in_the_json(run, desk: Path, tmp_path: Path) -> None:
+    frame = sl.read_runs(desk / "runs.csv").to_frame()[["params", "loss"]]
+    sl.fit(frame.assign(tokens=20 * frame.params), "hoffmann2022").save(tmp_path / "line.json")
+    done = run("predict", "line.json", "--params", "1B", "--tokens", "20B", "--json", cwd=tmp_path)
+    words = json.loads(done.stdout)
+    assert words["status"] == "not_identified"
+    assert words["refusal"] == sl.Fit.load(tmp_path / "line.json").refusal
+    assert words["refusal"] in done.stderr
+    assert "Hoffmann" in words["citation"]
+    assert words["predictions"][0]["loss"]["low"] is None
+
+
 def test_options_may_be_written_in_any_way(run) -> None:
     expected = run("predict", "fit.json", "--params", "7e9", "--tokens", "1.4e12", "--json").stdout
     for words in (
@@ -56,6 +102,12 @@ def test_published_law(run) -> None:
     done = run("predict", "besiroglu2024", "--params", "70B", "--tokens", "1.4T", "--json")
     (row,) = predictions(done)
     law = sl.law("besiroglu2024")
+    words = json.loads(done.stdout)
+    assert (words["law"], words["formula"], words["status"]) == ("besiroglu2024", law.formula, "published")
+    assert (words["level"], words["noise"], words["runs"], words["warnings"]) == (None, False, None, [])
+    assert words["refusal"] == "no intervals: published constants are single numbers"
+    assert "Besiroglu" in words["citation"]
+    assert words["parameters"] == dict(law.constants)
     assert row["loss"] == {"value": float(law.value(params=70e9, tokens=1.4e12)), "low": None, "high": None}
     assert "no intervals: published constants" in done.stderr
     assert "arXiv 2404.10102" in done.stderr

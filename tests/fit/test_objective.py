@@ -147,7 +147,7 @@ def test_more_asymmetry_lets_fewer_predictions_lie_above_a_run():
     ("seed is a whole number", {"seed": -1}),
     ("8 runs but 3 weights", {"weights": np.ones(3)}),
     ("weight 2 is -1", {"weights": np.array([1, 1, -1, 1, 1, 1, 1, 1])}),
-    ("one group", {"groups": np.zeros(8), "boot": 10}),
+    ("one group", {"groups": np.zeros(8), "boot": 20}),
     ('no parameter "alpa" to pin', {"pin": {"alpa": 0.3}}),
     ("alpha cannot be pinned at -1", {"pin": {"alpha": -1}}),
 ])  # fmt: skip

@@ -47,7 +47,7 @@ CASES = {
     "bca": {"boot": 30, "interval": "bca"},
     "profile": {"interval": "profile"},
     "likelihood": {"loss": "likelihood", "delta": 1.345},
-    "pinned": {"pin": {"E": 1.5}, "boot": 10},
+    "pinned": {"pin": {"E": 1.5}, "boot": 20},
     "linear": {"space": "linear", "loss": "squares"},
 }
 
@@ -87,7 +87,7 @@ def test_a_named_tied_and_refused_fit_comes_back_too(tmp_path):
         "tokens": 10 ** rng.uniform(9, 11, 30),
         "loss": rng.uniform(2, 4, 30),
     }
-    for options in ({"tie": {"beta": "alpha"}}, {"boot": 10}):
+    for options in ({"tie": {"beta": "alpha"}}, {"boot": 20}):
         found = fit(runs, "hoffmann2022", **options)
         found.save(tmp_path / "fit.json")
         back = Fit.load(tmp_path / "fit.json")
@@ -168,7 +168,7 @@ def test_citations_name_the_law_and_the_methods():
         "tokens": tokens,
         "loss": 1.8 + 450 / params**0.34 + 1900 / tokens**0.36 + 0.01 * rng.normal(size=40),
     }
-    cited = fit(runs, "hoffmann2022", boot=10, interval="bca").citations()
+    cited = fit(runs, "hoffmann2022", boot=20, interval="bca").citations()
     assert "Hoffmann" in cited[0]
     assert [any(word in text for text in cited) for word in ("Huber 1964", "Efron 1979", "Efron 1987")] == [True] * 3
     assert any("Venzon" in text for text in fit(runs, "hoffmann2022", loss="squares", interval="profile").citations())
@@ -219,4 +219,4 @@ def test_a_fit_that_fails_is_a_result_not_an_exception():
 def test_nothing_is_said_on_standard_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fit(RUNS, FORM, boot=5)
+        fit(RUNS, FORM, boot=20)

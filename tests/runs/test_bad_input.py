@@ -124,8 +124,11 @@ def test_bad_object_or_option(source: object, options: dict[str, object], says: 
 
 def test_paths_that_are_no_file(tmp_path: Path) -> None:
     (tmp_path / "runs.csv").write_text(CSV)
+    (tmp_path / "none").mkdir()
     for path, says in [
-        (tmp_path, "is a directory; it holds runs.csv; name one file"),
+        (tmp_path, f"is a directory; it holds runs.csv; name one file, as in {tmp_path / 'runs.csv'}"),
+        ("", "the name of the file of runs is empty; pass its path"),
+        (tmp_path / "none", "is a directory; name one file"),
         (tmp_path / "run.csv", 'does not exist (did you mean "runs.csv"?)'),
         (tmp_path / "no" / "runs.csv", "does not exist: there is no folder"),
         ("https://example.org/runs.csv", "is an address, not a file; download it first"),
@@ -135,6 +138,7 @@ def test_paths_that_are_no_file(tmp_path: Path) -> None:
         with pytest.raises(RunsError) as caught:
             read_runs(path)
         assert says in str(caught.value)
+        assert "cannot be opened" in says or "cannot be opened" not in str(caught.value)  # one remedy, not two
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,13 @@ def test_repeated_settings_name_what_differs() -> None:
 
 def test_few_runs_and_missing_loss() -> None:
     few = read_runs({"N": [1e6, 1e7, 1e8], "loss": [4.0, 3.0, 2.5]}).warnings
-    assert any("only 3 runs" in warning for warning in few)
+    assert any("only 3 runs: a law of more than 3 free parameters cannot be fitted" in warning for warning in few)
+    one = read_runs({"N": [1e6], "loss": [4.0]}).warnings
+    assert any("only 1 run: a law of more than 1 free parameter cannot" in warning for warning in one)
     none = read_runs({"N": [1e6, 1e7, 1e8], "openLM_loss": [4.0, 3.0, 2.5]}).warnings
     assert any("no column is recognised as loss" in warning and "'openLM_loss'" in warning for warning in none)
+    words = read_runs({"N": [1e6, 1e7], "loss_function": ["nats", "nats"], "our_loss": [4.0, 3.0]}).warnings
+    assert any("(columns that mention one: 'our_loss')" in warning for warning in words)
 
 
 def test_double_descent_is_seen() -> None:

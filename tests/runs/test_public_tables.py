@@ -82,7 +82,7 @@ def test_numbers_agree_with_pandas(table: Table, name: str) -> None:
 def test_published_subset_of_epoch(table: Table) -> None:
     runs = read_runs(table("epoch-chinchilla/svg_extracted_data.csv"), where="loss < 3.44")
     assert len(runs) == 240  # as in Besiroglu et al. 2024
-    assert [(gone.reason, gone.count) for gone in runs.dropped] == [("where loss < 3.44", 5)]
+    assert [(gone.reason, gone.count) for gone in runs.dropped] == [("fails where loss < 3.44", 5)]
     assert runs.warnings == ()
     assert len(runs.where("`Model Size` > 1B and `Training FLOP` < 1e21")) > 50
 

@@ -203,7 +203,7 @@ def test_every_dropped_row_has_a_reason() -> None:
         "infinite value in column tokens": (2,),
         "missing value in column loss": (1,),
         "non-positive value in column loss": (4,),
-        "where loss < 3.2": (6,),
+        "fails where loss < 3.2": (6,),
     }
     assert (len(runs), runs.rows_read, runs.rows.tolist()) == (1, 8, [0])
     assert len(runs) + sum(gone.count for gone in runs.dropped) == runs.rows_read

@@ -72,7 +72,7 @@ class Demo:
 
         runs = read_runs(folder / "runs.csv", where="held_out == 0")
         # that 320 parameters are few and that settings repeat is the plan here, not a sign of a misread table
-        with bar("bootstrap") as progress:
+        with bar("fitting") as progress:
             result = fit(replace(runs, warnings=()), LAW, boot=BOOT, level=LEVEL, seed=self.seed, progress=progress)
         result.save(folder / "fit.json")
         with bar("drawing"):

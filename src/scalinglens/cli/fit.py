@@ -13,7 +13,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from scalinglens.cli.options import number_pairs, pairs, parsed
 from scalinglens.cli.progress import bar
 from scalinglens.errors import OptionError
-from scalinglens.files import PICTURES, check_writable
+from scalinglens.files import PICTURES, SAVED, check_writable
 
 __all__ = ["Fit", "parse"]
 
@@ -91,7 +91,7 @@ class Fit:
     """Seed of starts and resamples; the same seed gives the same numbers."""
 
     save: File = ""
-    """Write the fit here as JSON; scalinglens predict reads it."""
+    """Write the fit here, a .json file; scalinglens predict reads it."""
 
     plot: File = ""
     """Draw the fit here: .png, .pdf or .svg."""
@@ -108,7 +108,7 @@ class Fit:
         pin = number_pairs("pin", self.pin, "E=1.8")
         tie = pairs("tie", self.tie, "beta=alpha")
         if self.save:
-            check_writable(self.save)
+            check_writable(self.save, SAVED)
         if self.plot:
             check_writable(self.plot, PICTURES)
 
@@ -118,7 +118,7 @@ class Fit:
         runs = read_runs(self.runs, where=self.where or None, duplicates=self.duplicates, **mapping)  # type: ignore[arg-type]
         screen = sys.stderr if self.json else sys.stdout
         print(runs.summary(), file=screen, end="\n\n", flush=True)
-        with bar("bootstrap" if self.boot else "fitting") as progress:
+        with bar("fitting") as progress:
             result = fit(
                 runs,
                 self.law,

@@ -28,7 +28,7 @@ class Laws:
     scalinglens laws "E + A/params^alpha" --latex
     """
 
-    name: Annotated[Positional[str], arg(metavar="NAME|FORMULA", help_behavior_hint="")] = ""
+    name: Annotated[Positional[str], arg(metavar="[NAME|FORMULA]", help_behavior_hint="")] = ""
     """Law to show, by name or as a formula; without it all are listed."""
 
     unverified: Flag = False

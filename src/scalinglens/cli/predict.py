@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, UseAppendAction, arg
 
 from scalinglens.cli.options import pairs, parsed, split_points, values
-from scalinglens.errors import FitError, PredictionError, did_you_mean
+from scalinglens.errors import FitError, OptionError, PredictionError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,19 +68,11 @@ class Predict:
         screen = sys.stderr if self.json else sys.stdout
         if runs is not None:
             print(runs.summary(), file=screen, end="\n\n")
-        points = {} if runs is None else {name: runs.column(name) for name in law.inputs if name in runs.columns}
-        if fit is not None:
-            frame = fit.predict(points, level=self.level, noise=self.noise, **columns)
-        elif self.noise or self.level is not None:
-            raise FitError(
-                f"a published law has no intervals, so --{'noise' if self.noise else 'level'} cannot be met; "
-                "fit the law to runs with --boot 1000 --save fit.json and predict from that file"
-            )
-        else:
-            frame = _published(law, {**points, **columns})
-        print(f"{_says(fit, law)}\n{_interval(fit, self.level, self.noise)}", file=screen, end="\n\n", flush=True)
-        output = frame.columns[-3]
-        print(json.dumps(_as_dict(frame, output), indent=1) if self.json else _table(frame, output))
+        table = {} if runs is None else {name: runs.column(name) for name in law.inputs if name in runs.columns}
+        frame, words = _predicted(fit, law, _even({**table, **columns}), self.level, self.noise)
+        print(f"{_says(words, law)}\n{_interval(words)}", file=screen)
+        print(*(f"! {warning}" for warning in words["warnings"]), "", sep="\n", file=screen, flush=True)
+        print(json.dumps({**words, "predictions": _rows(frame)}, indent=1) if self.json else _table(frame))
         return 0
 
 
@@ -112,57 +104,75 @@ def _columns(law: Law, texts: Mapping[str, str]) -> dict[str, list[float]]:
     return {name: values(name, text) for name, text in texts.items()}
 
 
-def _published(law: Law, points: Mapping[str, Any]) -> pd.DataFrame:
-    import numpy as np
+def _even(points: Mapping[str, Any]) -> dict[str, Any]:
+    """Repeat the inputs given by one value, so that all have one value per point."""
+    sizes = {name: len(values) for name, values in points.items()}
+    count = max(sizes.values(), default=1)
+    if set(sizes.values()) - {1, count}:
+        said = ", ".join(f"{size} of {name}" for name, size in sizes.items())
+        raise OptionError(f"the numbers of values differ: {said}; name one value of an input, or one per point")
+    return {name: values if len(values) == count else [*values] * count for name, values in points.items()}
+
+
+def _predicted(
+    fit: Fit | None, law: Law, points: Mapping[str, Any], level: float | None, noise: bool
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the predictions (inputs, output, low, high) and all else there is to say, as it stands in the JSON."""
     import pandas as pd
 
-    try:
-        arrays = np.broadcast_arrays(*(np.atleast_1d(array) for array in law.input_arrays(points)))
-    except ValueError as problem:
-        if isinstance(problem, PredictionError):
-            raise
-        sizes = ", ".join(f"{name} {np.size(points[name])}" for name in law.inputs)
-        raise PredictionError(
-            f"the points have different lengths: {sizes}; give one value or as many everywhere"
-        ) from None
-    where = dict(zip(law.inputs, arrays, strict=True))
-    name = "loss" if law.output in ("loss", "y") else law.output
-    return pd.DataFrame({**where, name: law.value(None, where), "low": math.nan, "high": math.nan})
+    words: dict[str, Any] = {"schema": 1, "law": law.name, "formula": law.formula}
+    tail = {"noise": noise, "citation": law.about.get("citation") or law.source or None}
+    if fit is not None:
+        frame = fit.predict(points, level=level, noise=noise)
+        refusal = fit.refusal or (
+            "" if len(fit.draws) else "no intervals: the fit has no draws; fit again with --boot 1000"
+        )
+        words |= {"status": fit.status, "level": fit.level if level is None else level, "refusal": refusal or None}
+        words |= {"parameters": dict(fit.values), "runs": {name: fit.table[name] for name in ("used", "origin")}}
+        return frame, {**words, **tail, "warnings": [*fit.extrapolation(points), *fit.warnings]}
+    if noise or level is not None:
+        raise FitError(
+            f"a published law has no intervals, so --{'noise' if noise else 'level'} cannot be met; "
+            "fit the law to runs with --boot 1000 --save fit.json and predict from that file"
+        )
+    value = law.value(None, points)  # first, because it checks the points
+    inputs = {name: points[name] for name in law.inputs}
+    frame = pd.DataFrame({**inputs, law.output: value, "low": math.nan, "high": math.nan}, index=range(value.size))
+    words |= {"status": "published", "level": None, "refusal": "no intervals: published constants are single numbers"}
+    return frame, {**words, "parameters": dict(law.constants), "runs": None, **tail, "warnings": []}
 
 
-def _says(fit: Fit | None, law: Law) -> str:
+def _says(words: Mapping[str, Any], law: Law) -> str:
     name = "the law" if " " in law.name else law.name
-    if fit is None:
-        constants = ", ".join(f"{key} = {value:.6g}" for key, value in law.constants.items())
+    if words["runs"] is None:
+        constants = ", ".join(f"{key} = {value:.6g}" for key, value in words["parameters"].items())
         return f"{name} with its published constants ({constants}; {law.source}): {law}"
-    return f"{name} fitted to {fit.table['used']} runs of {fit.table['origin']}, {fit.status}: {law.formula}"
+    return (
+        f"{name} fitted to {words['runs']['used']} runs of {words['runs']['origin']}, {words['status']}: {law.formula}"
+    )
 
 
-def _interval(fit: Fit | None, level: float | None, noise: bool) -> str:
-    if fit is None:
-        return "no intervals: published constants are single numbers"
-    if fit.refusal:
-        return fit.refusal
-    if not len(fit.draws):
-        return "no intervals: the fit has no draws; fit again with --boot 1000"
-    return f"{100 * (level or fit.level):.6g}% intervals of {'a single new run' if noise else 'the law'}"
+def _interval(words: Mapping[str, Any]) -> str:
+    return words["refusal"] or (
+        f"{100 * words['level']:.6g}% intervals of {'a single new run' if words['noise'] else 'the law'}"
+    )
 
 
-def _as_dict(frame: pd.DataFrame, output: str) -> dict[str, Any]:
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     plain = lambda value: float(value) if math.isfinite(value) else None  # noqa: E731
-    inputs = list(frame.columns[:-3])
-    predictions = []
+    *inputs, output, _, _ = frame.columns
+    rows = []
     for row in frame.to_dict("records"):
         ends = {"value": plain(row[output]), "low": plain(row["low"]), "high": plain(row["high"])}
-        predictions.append({**{name: plain(row[name]) for name in inputs}, output: ends})
-    return {"schema": 1, "predictions": predictions}
+        rows.append({**{name: plain(row[name]) for name in inputs}, output: ends})
+    return rows
 
 
-def _table(frame: pd.DataFrame, output: str) -> str:
+def _table(frame: pd.DataFrame) -> str:
     from scalinglens.cli.table import aligned
     from scalinglens.quantities import format_number, format_quantity
 
-    inputs = list(frame.columns[:-3])
+    *inputs, output, _, _ = frame.columns
     rows = [[*inputs, output, "interval"]]
     for row in frame.to_dict("records"):
         low, high = (end if math.isfinite(end) else None for end in (row["low"], row["high"]))

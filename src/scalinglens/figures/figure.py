@@ -207,7 +207,9 @@ class Figure:
 
 
 def ticks(low: float, high: float, scale: Scale = "linear", count: int = 7) -> list[float]:
-    """Round positions inside [low, high]: about `count` of them; on a log axis 1-2-3-5, 1-2-5, 1-3 or decades.
+    """Round positions inside [low, high]: about `count` of them, and three at least where `count` allows.
+
+    On a log axis they follow 1-2-3-5, 1-2-5, 1-3 or decades, the densest that fits; a short log axis takes linear steps.
 
     >>> ticks(1e8, 2e12, "log")
     [100000000.0, 1000000000.0, 10000000000.0, 100000000000.0, 1000000000000.0]
@@ -215,6 +217,8 @@ def ticks(low: float, high: float, scale: Scale = "linear", count: int = 7) -> l
     [2.2, 2.4, 2.6, 2.8, 3.0, 3.2, 3.4]
     >>> ticks(0.0, 1.0)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    >>> ticks(0.3, 0.98, "log")
+    [0.3, 0.4, 0.5, 0.6, 0.8]
     """
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"an axis from {low:g} to {high:g} has no ticks; give finite limits, low below high")
@@ -225,9 +229,11 @@ def ticks(low: float, high: float, scale: Scale = "linear", count: int = 7) -> l
             return _log_ticks(low, high, count)
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
-    step = min((power, 2 * power, 5 * power, 10 * power), key=lambda step: abs(math.log(step / raw)))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [_tidy(i * step) for i in range(first, last + 1)]
+    steps = [factor * power for factor in (0.5, 1, 2, 5, 10)]
+    best = min(range(1, 5), key=lambda i: abs(math.log(steps[i] / raw)))
+    found = _multiples(steps[best], low, high)
+    # a step a little too large for a few ticks may leave two of them, from which nobody reads a scale
+    return found if len(found) >= min(3, count) else _multiples(steps[best - 1], low, high)
 
 
 def tick_text(value: float, format: Format = "plain") -> str:
@@ -250,15 +256,26 @@ def tick_text(value: float, format: Format = "plain") -> str:
     return _decimal(value)
 
 
+def _multiples(step: float, low: float, high: float) -> list[float]:
+    return [_tidy(i * step) for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
 def _log_ticks(low: float, high: float, count: int) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    for digits in ((1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+
+    def inside(digits: tuple[float, ...]) -> list[float]:
         found = [_tidy(d * 10.0**e) for e in range(first, last + 1) for d in digits]
-        found = [value for value in found if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
+        return [value for value in found if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
+
+    denser = inside((1, 1.5, 2, 3, 4, 5, 6, 8))  # at least three of them within any factor of three
+    for digits in ((1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+        found = inside(digits)
+        if len(found) < min(3, count):
+            return denser[:: math.ceil(len(denser) / count)]
         if len(found) <= count:
             return found
-    stride = math.ceil((last - first + 1) / count)  # so many decades that some must go without a tick
-    return [value for value in found if round(math.log10(value)) % stride == 0]
+        denser = found
+    return denser[:: math.ceil(len(denser) / count)]  # so many decades that some must go without a tick
 
 
 def _decimal(value: float) -> str:

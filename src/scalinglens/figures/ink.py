@@ -65,16 +65,22 @@ def _ruler() -> RendererAgg:
     return RendererAgg(1, 1, DPI)  # measures without paper: a renderer of one pixel knows all widths
 
 
-def wrap(text: str, inches: float, face: FontProperties) -> list[str]:
-    """Break a text at blanks into lines no wider than `inches`."""
+def wrap(text: str, inches: float, face: FontProperties, most: int | None = None) -> list[str]:
+    """Break a text at blanks into lines no wider than `inches`; with `most` lines at most, the last ends in an ellipsis."""
     lines: list[list[str]] = []
     blank, reach = width(". .", face) - width("..", face), 0.0
-    for word in text.split(" ") if text else []:
-        step = blank + width(word, face)  # word by word: setting every growing line anew costs seconds in mathematics
+    # word by word: setting every growing line anew costs seconds in mathematics; blanks in an exponent do not count
+    for word in re.split(r" (?![^{}]*\})", text) if text else []:
+        step = blank + width(word, face)
         if lines and reach + step <= inches * DPI:
             lines[-1].append(word)
             reach += step
         else:
             lines.append([word])
             reach = step - blank
+    if most is not None and len(lines) > most:
+        last = lines[most - 1]
+        while len(last) > 1 and width(" ".join([*last, "…"]), face) > inches * DPI:
+            last.pop()
+        lines[most - 1 :] = [[*last, "…"]]
     return [" ".join(words) for words in lines]

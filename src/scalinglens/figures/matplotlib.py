@@ -42,20 +42,20 @@ from scalinglens.figures.ink import (
     MUTED,
     PIXELS,
     SEQUENTIAL,
-    darker,
     font,
     mathtext,
     paint,
     width,
     wrap,
 )
+from scalinglens.figures.labels import label_lines, label_rules, room_for_labels
 
 __all__ = ["draw"]
 
 DASHES = {"solid": "-", "dashed": (0, (4, 2.2)), "dotted": (0, (1, 2))}
 SYMBOLS = {"dot": "o", "ring": "o", "cross": "x", "up": "^", "down": "v"}
 PANEL_INCHES = (5.6, 4.0)  # one panel of weight 1, with its axis labels
-LABEL_GAP = 5.0  # points between the end of a line and its label
+TITLE_LINES = 2  # a longer title ends with an ellipsis
 
 
 def draw(figure: Figure) -> MatplotlibFigure:
@@ -74,7 +74,7 @@ def draw(figure: Figure) -> MatplotlibFigure:
     160
     """
     across = PANEL_INCHES[0] * sum(panel.weight for panel in figure.panels)
-    title = wrap(figure.title, across - 0.3, font(11.5, "bold"))
+    title = wrap(figure.title, across - 0.3, font(11.5, "bold"), TITLE_LINES)
     flag = wrap(figure.flag, across - 0.3, font(8.5, "bold"))
     subtitle = wrap(figure.subtitle, across - 0.3, font(8.5))
     note = wrap(figure.note, across - 0.3, font(7.5))
@@ -114,7 +114,9 @@ def draw(figure: Figure) -> MatplotlibFigure:
         drawn.append((panel, axes))
     paper.draw_without_rendering()  # settles the layout, without which no label knows its place
     for panel, axes in drawn:
-        _label_lines(axes, panel)
+        if (reach := room_for_labels(axes, panel)) is not None:
+            _set_limits(axes, "x", panel.x, (axes.get_xlim()[0], reach))
+        label_lines(axes, panel, label_rules(axes, panel))
     return paper
 
 
@@ -164,20 +166,6 @@ def _draw_mark(axes: Axes, mark: object, scale: ColourScale | None, order: float
         colour = paint(mark.colour, scale)
         line = axes.axhline if mark.axis == "y" else axes.axvline
         line(mark.at, color=colour, linewidth=0.9, linestyle=DASHES[mark.dash], zorder=order - 1)
-        if mark.label:
-            vertical = mark.axis == "x"
-            axes.annotate(
-                mathtext(mark.label),
-                xy=(mark.at, 1.0) if vertical else (1.0, mark.at),
-                xycoords=axes.get_xaxis_transform() if vertical else axes.get_yaxis_transform(),
-                xytext=(4, -3) if vertical else (-3, 3),
-                textcoords="offset points",
-                ha="left" if vertical else "right",
-                va="top" if vertical else "bottom",
-                fontproperties=font(7.5),
-                color=colour,
-                zorder=5,
-            )
     elif isinstance(mark, Text):
         vertical, horizontal = mark.corner.split()
         axes.annotate(
@@ -192,101 +180,6 @@ def _draw_mark(axes: Axes, mark: object, scale: ColourScale | None, order: float
             color=paint(mark.colour, scale),
             zorder=5,
         )
-
-
-def _label_lines(axes: Axes, panel: Panel) -> None:
-    """Write the labels of lines at their right ends: room is made on the right, neighbours are pushed apart."""
-    lines = [mark for mark in panel.marks if isinstance(mark, Line) and mark.label and mark.x]
-    if not lines:
-        return
-    face = font(7.5, "bold")
-    widths = np.array([width(line.label, face) for line in lines]) + LABEL_GAP * PIXELS
-    # two rounds: giving room on the right moves the ends, and with them the labels that need the room
-    for _ in range(2):
-        box = axes.get_window_extent()
-        reach = float(np.max(_ends(axes, lines)[:, 0] + widths))
-        low, high = axes.get_xlim()
-        if reach <= box.x1 or panel.x.limits is not None:
-            break
-        forward, backward = (np.log, np.exp) if panel.x.scale == "log" else (np.asarray, np.asarray)
-        share = (reach - box.x0) / box.width
-        _set_limits(axes, "x", panel.x, (low, float(backward(forward(low) + share * (forward(high) - forward(low))))))
-
-    box = axes.get_window_extent()
-    ends = _ends(axes, lines)
-    heights = ends[:, 1].copy()
-    seen = (heights >= box.y0) & (heights <= box.y1)
-    # labels that end in one column compete for its height with each other and with every line that passes through it
-    waiting = list(np.flatnonzero(seen))
-    while waiting:
-        column = [i for i in waiting if abs(ends[i, 0] - ends[waiting[0], 0]) <= widths.max()]
-        waiting = [i for i in waiting if i not in column]
-        left = ends[column, 0].min()
-        passing = _passing(axes, panel, left + LABEL_GAP * PIXELS, left + widths[column].max())
-        placed = _spread(
-            np.concatenate([heights[column], passing]),
-            10.5 * PIXELS,
-            box.y0 + 5 * PIXELS,
-            box.y1 - 5 * PIXELS,
-            fixed=np.arange(len(column) + len(passing)) >= len(column),
-        )
-        heights[column] = placed[: len(column)]
-    for i in np.flatnonzero(seen):
-        text = axes.annotate(
-            mathtext(lines[i].label),
-            xy=(lines[i].x[-1], lines[i].y[-1]),
-            xytext=(LABEL_GAP, (heights[i] - ends[i, 1]) / PIXELS),
-            textcoords="offset points",
-            va="center",
-            fontproperties=face,
-            color=darker(paint(lines[i].colour, panel.colours)),
-            zorder=6,
-        )
-        text.set_in_layout(False)
-
-
-def _ends(axes: Axes, lines: Sequence[Line]) -> np.ndarray:
-    """Pixels of the right ends of lines [lines, 2]."""
-    return axes.transData.transform([(line.x[-1], line.y[-1]) for line in lines])
-
-
-def _passing(axes: Axes, panel: Panel, left: float, right: float) -> np.ndarray:
-    """Heights in pixels at which lines cross the middle of the column between two horizontal positions."""
-    middle = 0.5 * (left + right)
-    found = []
-    for mark in panel.marks:
-        if isinstance(mark, Line) and len(mark.x) > 1:
-            track = axes.transData.transform(np.column_stack([mark.x, mark.y]))
-            if track[:, 0].min() < middle < track[:, 0].max():
-                order = np.argsort(track[:, 0])
-                found.append(np.interp(middle, track[order, 0], track[order, 1]))
-    return np.array(found)
-
-
-def _spread(positions: np.ndarray, gap: float, low: float, high: float, fixed: np.ndarray | None = None) -> np.ndarray:
-    """Move positions apart to at least `gap`, each as little as possible, within [low, high]; `fixed` ones stay.
-
-    Weighted least squares under an order constraint (pool adjacent violators): a crowd stays centred on itself, unless
-    something fixed is in it.
-
-    >>> _spread(np.array([0.0, 1.0, 50.0]), 10.0, -100.0, 100.0).tolist()
-    [-4.5, 5.5, 50.0]
-    >>> _spread(np.array([0.0, 1.0]), 10.0, -100.0, 100.0, np.array([True, False])).round(3).tolist()[1]
-    10.0
-    """
-    order = np.argsort(positions, kind="stable")
-    weights = np.ones(len(positions)) if fixed is None else np.where(fixed, 1e9, 1.0)
-    pools: list[tuple[float, float, int]] = []  # weighted mean, weight, members
-    for rank, index in enumerate(order):
-        pools.append((float(positions[index]) - gap * rank, float(weights[index]), 1))
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            (m1, w1, n1), (m2, w2, n2) = pools[-2:]
-            pools[-2:] = [((m1 * w1 + m2 * w2) / (w1 + w2), w1 + w2, n1 + n2)]
-    level = np.concatenate([np.full(count, mean) for mean, _, count in pools])
-    level = np.clip(level, low, max(low, high - gap * (len(order) - 1)))
-    result = np.empty_like(level)
-    result[order] = level + gap * np.arange(len(order))
-    return result
 
 
 def _colour_bar(axes: Axes, scale: ColourScale) -> None:
@@ -344,7 +237,11 @@ def _legend(axes: Axes, panel: Panel, *, with_bar: bool) -> None:
     if not handles:
         return
     # above the panel, where it hides nothing; a colour bar has that place already, and then a corner must do
-    above = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.005), "ncols": len(handles), "borderaxespad": 0.0}
+    titled = width(panel.title, font(9.5, "bold")) + 8 * PIXELS
+    room = axes.get_window_extent().width - titled
+    wide = [width(str(handle.get_label()), font(7.5)) + 24 * PIXELS for handle in handles]
+    columns = next((n for n in range(len(wide), 1, -1) if n * max(wide) <= room or sum(wide) <= room), 1)
+    above = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.005), "ncols": columns, "borderaxespad": 0.0}
     inside = {"loc": "upper right", "ncols": 1}
     legend = axes.legend(
         handles=handles,

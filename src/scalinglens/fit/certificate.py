@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scalinglens.fit.objective import Design
+from scalinglens.fit.profile import unbounded_above
 from scalinglens.fit.search import Basin, Search
 from scalinglens.numerics.kernel import robust_scale, share_within
 from scalinglens.numerics.newton import expand
@@ -18,6 +19,7 @@ STATUSES = ("certified", "at_bound", "not_identified", "not_converged")
 STATIONARY = 1e-4  # scaled gradient
 CONDITION = 1e13  # of the correlation matrix of the parameters
 UNKNOWN_LOG = 5.0  # standard error of a logarithm beyond which a magnitude counts as unknown (a factor of 150)
+DOUBTFUL_LOG = 1.0  # standard error of a logarithm from which an upper end is looked for
 UNKNOWN_EXPONENT = 0.75  # standard error of an exponent, absolute and relative, beyond which it counts as unknown
 VANISHED = 1e-4  # influence of a parameter on the residuals, relative to their scatter
 
@@ -34,7 +36,7 @@ class Certificate:
         starts, starts_agree: starts followed, and those that ended at the best objective.
         bounds: parameters at a bound of their domain, with the bound.
         basins: distinct optima within 1% of the best objective, best first.
-        standard_errors: parameter -> standard error of its coordinate (of its logarithm where estimated in logs).
+        coordinate_errors: parameter -> standard error of its coordinate (of its logarithm where estimated in logs).
         reasons: why the status is not `certified`, in sentences.
     """
 
@@ -46,7 +48,7 @@ class Certificate:
     starts_agree: int
     bounds: dict[str, float]
     basins: tuple[Basin, ...]
-    standard_errors: dict[str, float]
+    coordinate_errors: dict[str, float]
     reasons: tuple[str, ...]
 
 
@@ -102,7 +104,7 @@ def certify(design: Design, found: Search) -> tuple[str, Certificate]:
             undetermined.append(
                 "the Hessian is not positive definite: the objective is flat or falls in some direction"
             )
-        undetermined += [] if exact else _unknown(design, found.u, standard, bounds)
+        undetermined += [] if exact else _unknown(design, found, standard, bounds)
         undetermined += [
             f"{name} has no influence on any prediction; drop its term"
             for i, name in enumerate(names)
@@ -198,18 +200,26 @@ def _standard_errors(design: Design, residuals: np.ndarray, gram: np.ndarray, th
     return errors
 
 
-def _unknown(design: Design, u: np.ndarray, errors: dict[str, float], bounds: dict[str, float]) -> list[str]:
+def _unknown(design: Design, found: Search, errors: dict[str, float], bounds: dict[str, float]) -> list[str]:
     """Sentences about parameters that the data leave open."""
-    found = []
+    sentences = []
+    suspects = []
     for i, name in enumerate(design.law.parameters):
         if name in design.held or name in bounds or not np.isfinite(errors[name]):
             continue
-        if design.in_logs[i] and errors[name] > UNKNOWN_LOG:
-            found.append(
-                f"{name} is unknown by a factor of 10^{errors[name] / np.log(10):.0f} either way; pin it or drop its term"
+        value, error = found.u[i], errors[name]
+        if design.in_logs[i] and error > UNKNOWN_LOG:
+            sentences.append(
+                f"{name} is unknown by a factor of 10^{error / np.log(10):.0f} either way; pin it or drop its term"
             )
-        if not design.in_logs[i] and errors[name] > UNKNOWN_EXPONENT * max(1.0, abs(u[i])):
-            found.append(
-                f"{name} = {u[i]:.2g} has a standard error of {errors[name]:.2g}; pin it or widen the range of the runs"
+        elif design.in_logs[i] and error > DOUBTFUL_LOG:
+            suspects.append(i)
+        if not design.in_logs[i] and error > UNKNOWN_EXPONENT * max(1.0, abs(value)):
+            sentences.append(
+                f"{name} = {value:.2g} has a standard error of {error:.2g}; pin it or widen the range of the runs"
             )
-    return found
+    for i in unbounded_above(design, found.u, found.value, suspects):
+        sentences.append(
+            f"{design.law.parameters[i]} could be a million times larger and fit as well; pin it or drop its term"
+        )
+    return sentences

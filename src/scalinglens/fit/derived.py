@@ -37,12 +37,14 @@ def derived_quantities(law: Law, parameters: Mapping[str, np.ndarray | float]) -
     A, alpha, B, beta = (np.asarray(parameters[name], dtype=float) for name in roles)
     with np.errstate(all="ignore"):
         total = alpha + beta
-        return {
+        found = {
             "a": beta / total,
             "b": alpha / total,
             "gamma": alpha * beta / total,
             "G": (alpha * A / (beta * B)) ** (1 / total),
         }
+    # a typed law may have a parameter of the same name
+    return {f"{name}_frontier" if name in law.parameters else name: value for name, value in found.items()}
 
 
 def _two_powers(law: Law) -> tuple[str, str, str, str] | None:

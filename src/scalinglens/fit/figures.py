@@ -1,7 +1,6 @@
 """The picture of a fit: what was measured, what the law says, how far it can be trusted, what it missed.
 
-Built on the public face of a fit alone (law, target, points, observed, residuals, predict, parameters, status, draws,
-table), so a law typed a minute ago gets the same picture as a published one.
+Built on the public face of a fit alone, so a law typed a minute ago gets the same picture as a published one.
 """
 
 from __future__ import annotations
@@ -30,6 +29,9 @@ from scalinglens.figures.figure import (
     series,
     tick_text,
 )
+from scalinglens.figures.typeset import powers, typeset
+from scalinglens.laws.law import Law
+from scalinglens.laws.render import equation
 from scalinglens.quantities import format_number
 
 __all__ = ["fit_figure", "law_text"]
@@ -38,6 +40,9 @@ CURVES = 6  # representative curves when there are more than EXACT distinct valu
 EXACT = 8
 REACH = 10.0  # how far beyond the data the law is shown
 OUTLIER = 4.0  # robust standard deviations
+FAR = 12.0  # robust standard deviations; farther residuals stand at the edge, unless they are more than
+MANY = 0.25  # of all, and then they are no outliers
+LONG = 160  # characters of a title that may be cut; the numbers then stand in the note
 NODES = 80  # points of a curve
 
 FLAGS = {
@@ -71,30 +76,28 @@ def fit_figure(fit: Any, *, level: float | None = None) -> Figure:
         main = _two_inputs(fit, *_horizontal_first(fit.points, inputs), probability)
     else:
         main = _predicted_observed(fit, inputs)
+    title = law_text(fit)
     return Figure(
-        title=law_text(fit),
+        title=title,
         panels=(main, _residuals(fit, main)),
         subtitle=_subtitle(fit, probability),
-        note=_note(fit),
+        note=_note(fit, probability, title),
         flag=FLAGS.get(fit.status, ""),
     )
 
 
 def law_text(fit: Any) -> str:
-    """Return the law with its numbers in it, superscripts marked as ^{...}: loss = 1.82 + 482 / params^{0.348}."""
+    """Return the law with its numbers in it, superscripts marked as ^{...}: loss = 1.82 + 482 / params^{0.348}.
+
+    A derived parameter is shown by its value; so are ties.
+    """
+    numbers = {name: _shown(fit, name) for name in fit.parameters}
     values = {name: estimate.value for name, estimate in fit.parameters.items()}
-    shown = {name: _number(value, *_interval(fit.parameters[name])) for name, value in values.items()}
-    formula = fit.law.formula.replace("**", "^")
-    # an exponent that is a single name or number is raised; a longer one keeps its parentheses
-    formula = re.sub(r"\^\s*(-?)\s*(\w+(?:\.\d+)?)", r"^{\1\2}", formula)
-    formula = re.sub(r"(?<![\w.])[\d.]+e\+?-?\d+", lambda match: _powers(match.group()), formula)
-    text = re.sub(r"(?<![\w.])[A-Za-z_]\w*", lambda match: shown.get(match.group(), match.group()), formula)
-    text = re.sub(r"\s*/\s*", " / ", text)
-    text = re.sub(r"\s*\*\s*", " × ", text)
-    # a negative value after a sign: one sign is enough
-    text = re.sub(r"\{--", "{", text)
-    text = re.sub(r"-\s*-\s*", "+ ", re.sub(r"\+\s*-\s*", "- ", text))
-    return f"{'0' if fit.law.between else fit.target} = " + text.replace("-", "−")
+    for name, text in fit.law.derived.items():
+        defined = Law(name, text)
+        values[name] = float(defined.value({of: values[of] for of in defined.parameters}, {}))
+        numbers[name] = numbers.get(text, f"{values[name]:.4g}")
+    return f"{'0' if fit.law.between else fit.target} = {typeset(equation(fit.law.formula, numbers))}"
 
 
 def _one_input(fit: Any, name: str, probability: float) -> Panel:
@@ -169,10 +172,12 @@ def _predicted_observed(fit: Any, inputs: tuple[str, ...]) -> Panel:
 
 def _residuals(fit: Any, main: Panel) -> Panel:
     predicted = _predicted(fit)
-    missed = 100.0 * np.expm1(-fit.residuals) if _ratios(fit) else -fit.residuals
-    unit = "%" if _ratios(fit) else ""
+    missed = 100.0 * np.expm1(-fit.residuals) if fit.ratios else -fit.residuals
+    unit = "%" if fit.ratios else ""
+    axis_format: Format = "percent" if fit.ratios else "plain"
     spread = 1.4826 * float(np.median(np.abs(missed)))
-    odd = np.abs(missed) > OUTLIER * spread if spread > 0 else np.zeros(missed.shape, dtype=bool)
+    low, high, off = _residual_limits(missed, spread, -100.0 if fit.ratios else -np.inf)
+    odd = ~off & (np.abs(missed) > OUTLIER * spread) & (spread > 0)
     levels = next((mark.levels for mark in main.marks if isinstance(mark, Points)), None)
     colour = next((mark.colour for mark in main.marks if isinstance(mark, Points)), INK)
     axis = _loss_axis(fit, predicted)
@@ -181,20 +186,27 @@ def _residuals(fit: Any, main: Panel) -> Panel:
         ends = axis.limits or (float(predicted.min()), float(predicted.max()))
         label = f"±1 robust sd, {spread:.2g}{unit}"
         marks.append(Band(ends, (-spread, -spread), (spread, spread), MUTED, label))
-    marks.append(Points(predicted, missed, colour, levels, size=4.6))
+    inside = None if levels is None else np.asarray(levels)[~off]
+    marks.append(Points(predicted[~off], missed[~off], colour, inside, size=4.6))
     if odd.any():
         label = f"{int(odd.sum())} beyond {OUTLIER:g} sd"
         marks.append(Points(predicted[odd], missed[odd], ACCENT, symbol="ring", size=7.5, label=label))
-    # symmetric, so that a one-sided fit looks one-sided
-    reach = 1.12 * max(float(np.abs(missed).max(initial=0.0)), 2.0 * spread, 1e-9)
+    for side in (1.0, -1.0):
+        beyond = off & (side * missed > 0)
+        if beyond.any():
+            farthest = tick_text(float(f"{side * np.max(side * missed[beyond]):.2g}"), axis_format)
+            place = np.full(int(beyond.sum()), (high if side > 0 else low) - 0.02 * side * (high - low))
+            label = f"{int(beyond.sum())} off the axis, to {farthest}"
+            symbol = "up" if side > 0 else "down"
+            marks.append(Points(predicted[beyond], place, ACCENT, symbol=symbol, size=6.0, label=label))
     return Panel(
         "Residuals",
         Axis(f"predicted {axis.label}", axis.scale, axis.format, axis.limits),
         Axis(
             f"observed {'relative to' if unit else 'minus'} predicted {fit.target}",
             "linear",
-            "percent" if unit else "plain",
-            (-reach, reach),
+            axis_format,
+            (low, high),
         ),
         tuple(marks),
         main.colours,
@@ -202,47 +214,71 @@ def _residuals(fit: Any, main: Panel) -> Panel:
     )
 
 
+def _residual_limits(missed: np.ndarray, spread: float, floor: float) -> tuple[float, float, np.ndarray]:
+    """Limits that show the bulk, never below `floor`, and which residuals are so far out that they stand at the edge."""
+    off = (np.abs(missed) > FAR * spread) & (spread > 0)
+    if off.mean() > MANY:
+        off = np.zeros(missed.shape, dtype=bool)
+    room = max(1.5 * spread, 1e-9)
+    low, high = min(float(missed[~off].min()), -room), max(float(missed[~off].max()), room)
+    air = 0.07 * (high - low)
+    return max(low - air, floor), high + air, off
+
+
 def _subtitle(fit: Any, probability: float) -> str:
     runs = f"{len(fit.observed)} runs"
     name = "" if fit.law.name == fit.law.formula else f"{fit.law.name}, "
     draws = int(np.isfinite(fit.draws).all(axis=1).sum()) if len(fit.draws) else 0  # a failed refit is a row of NaN
-    if not draws:
-        band = "no intervals: the fit has no draws"
-    elif not _note(fit):
+    profile = fit.interval_method == "profile"
+    if fit.refusal and (draws or profile):
         band = "intervals refused"
+    elif profile:
+        band = f"{fit.level:.0%} profile likelihood intervals"
+    elif draws:
+        method = {"bca": "BCa"}.get(fit.interval_method, fit.interval_method)
+        band = f"{probability:.0%} {method} intervals from {draws:,} draws"
     else:
-        band = f"{probability:.0%} intervals from {draws:,} draws"
+        band = "no intervals: every refit failed" if len(fit.draws) else "no intervals were asked for"
     return f"{name}{fit.status.replace('_', ' ')}, {runs}, {band}"
 
 
-def _note(fit: Any) -> str:
+def _note(fit: Any, probability: float, title: str) -> str:
+    """Parameters with their intervals; where the title may be cut, those without one too."""
+    # a profile interval has the level it was made with, and the subtitle says that level
+    level = None if fit.interval_method == "profile" else probability
     pieces = []
-    for name, estimate in fit.parameters.items():
-        low, high = _interval(estimate)
-        if low is not None and high is not None:
-            value, start, end = (_number(number, low, high) for number in (estimate.value, low, high))
-            pieces.append(f"{name} {value} ({start} to {end})")
-    return ",  ".join(pieces)
+    for name in fit.parameters:
+        low, high = (_finite(end) for end in fit.interval(name, level))
+        if (low is not None or high is not None) and not _vanished(fit, name):
+            ends = ["open" if end is None else _end(end, low, high) for end in (low, high)]
+            pieces.append(f"{name} {powers(_shown(fit, name))} ({ends[0]} to {ends[1]})")
+        elif len(title) > LONG:
+            pieces.append(f"{name} {powers(_shown(fit, name))}")
+    return ",  ".join(pieces).replace("-", "−")
 
 
-def _number(value: float, low: float | None = None, high: float | None = None) -> str:
-    """A number at the digits its interval deserves, 1.5e9 written with a power of ten."""
-    return _powers(format_number(value, low, high) if low is not None else f"{value:.4g}")
+def _shown(fit: Any, name: str) -> str:
+    """The value of a parameter at the digits its interval deserves; plain text, 1.5e9."""
+    estimate = fit.parameters[name]
+    if _vanished(fit, name):
+        return "0"
+    low, high = _finite(estimate.low), _finite(estimate.high)
+    return f"{estimate.value:.4g}" if low is None or high is None else format_number(estimate.value, low, high)
 
 
-def _powers(number: str) -> str:
-    """1.5e+09 as 1.5×10^{9}."""
-    mantissa, _, exponent = number.partition("e")
-    if not exponent:
-        return number
-    return f"{'' if mantissa == '1' else mantissa + '×'}10^{{{int(exponent)}}}"
+def _end(end: float, low: float | None, high: float | None) -> str:
+    # 1e-11 of an interval that goes up to 1 is where a search for zero stopped
+    reach = max(abs(low or 0.0), abs(high or 0.0))
+    return "0" if abs(end) < 1e-9 * reach else powers(format_number(end, low, high))
 
 
-def _interval(estimate: Any) -> tuple[float | None, float | None]:
-    low, high = estimate.low, estimate.high
-    if low is None or high is None or not np.isfinite([low, high]).all():
-        return None, None
-    return float(low), float(high)
+def _vanished(fit: Any, name: str) -> bool:
+    """Whether a parameter went to zero: its last value, 1e-19 or so, is where the search stopped."""
+    return fit.certificate.bounds.get(name) == 0.0
+
+
+def _finite(end: float | None) -> float | None:
+    return None if end is None or not np.isfinite(end) else float(end)
 
 
 def _predict(
@@ -260,12 +296,7 @@ def _predict(
 
 
 def _predicted(fit: Any) -> np.ndarray:
-    return np.exp(fit.residuals) * fit.observed if _ratios(fit) else fit.residuals + fit.observed
-
-
-def _ratios(fit: Any) -> bool:
-    """Whether residuals are ln(prediction) - ln(observed); they are plain differences where those are not positive."""
-    return bool(np.all(fit.observed > 0))
+    return np.exp(fit.residuals) * fit.observed if fit.ratios else fit.residuals + fit.observed
 
 
 def _horizontal_first(points: Mapping[str, np.ndarray], inputs: tuple[str, ...]) -> tuple[str, str]:

@@ -12,15 +12,19 @@ import numpy as np
 from scalinglens.errors import FitError, did_you_mean
 from scalinglens.fit.certificate import certify
 from scalinglens.fit.objective import Design, Loss
+from scalinglens.fit.profile import profile_intervals
 from scalinglens.fit.result import REFUSED, Fit, check_level
 from scalinglens.fit.search import search
-from scalinglens.fit.uncertainty import INTERVALS, bootstrap, jackknife, profile_intervals
+from scalinglens.fit.uncertainty import bootstrap, jackknife
 from scalinglens.laws.catalogue import law as find_law
 from scalinglens.laws.law import Law
 from scalinglens.numerics.processes import single_threaded_blas
 from scalinglens.runs import Runs, read_runs
 
 __all__ = ["fit"]
+
+INTERVALS = ("percentile", "bca", "profile")
+FEW_SPARE = 5  # runs beyond the number of parameters below which intervals are known to be too narrow
 
 
 def fit(
@@ -64,7 +68,7 @@ def fit(
         level: probability of the intervals.
         starts: independent starts, chosen by the law's difficulty by default.
         seed: of starts and resamples; same seed, same numbers, whatever the number of processors.
-        progress: called with (refits done, refits).
+        progress: called with (starts done, starts) while searching, then with (refits done, refits).
 
     Returns:
         The `Fit`. Its `status` says whether the optimum is certified; it never raises for a fit that fails.
@@ -83,6 +87,12 @@ def fit(
     chosen = replace(chosen, name=law.strip() if isinstance(law, str) else law.name, constants={}, tags={})
     if tie:
         chosen = chosen.with_ties(tie)
+    if not chosen.inputs:
+        known = ", ".join(table.columns)
+        raise FitError(
+            f"no name in the law {chosen.formula!r} is an input, so it cannot follow the runs"
+            f"{next(filter(None, (did_you_mean(n, table.columns) for n in chosen.parameters)), '')}; the runs have {known}"
+        )
     penalty = Loss(loss, delta, space, asymmetry)
     _check_options(boot, interval, level, starts, seed)
     held = _pins(chosen, pin)
@@ -98,10 +108,12 @@ def fit(
             f"add runs, pin parameters (--pin {free[0]}=VALUE), or take a law with fewer"
         )
     row_weights = _weights(table, weights)
-    design = Design.build(chosen, penalty, inputs, observed, row_weights, held)
+    # a common factor of the weights changes the objective and nothing else: statistics see weights of mean one
+    unit = float(row_weights.mean())
+    design = Design.build(chosen, penalty, inputs, observed, row_weights / unit, held)
 
     with single_threaded_blas():
-        found = search(design, starts=starts, seed=seed)
+        found = search(design, starts=starts, seed=seed, progress=progress)
         status, certificate = certify(design, found)
         labels = _groups(table, groups)
         draws, left_out, profile = np.empty((0, len(chosen.parameters))), None, None
@@ -109,7 +121,7 @@ def fit(
             draws = bootstrap(design, found.u, labels, boot, seed, progress)
             left_out = jackknife(design, found.u, labels) if interval == "bca" else None
         if interval == "profile" and status not in REFUSED and free:
-            errors = np.array([certificate.standard_errors.get(name, np.nan) for name in chosen.parameters])
+            errors = np.array([certificate.coordinate_errors.get(name, np.nan) for name in chosen.parameters])
             profile = profile_intervals(design, found.u, found.value, errors, level)
 
     natural = design.to_natural(found.u[None])[0]
@@ -119,7 +131,8 @@ def fit(
     residuals = np.log(prediction / observed) if ratios else prediction - observed
     scale = None
     if penalty.name == "likelihood":
-        scale = float(penalty.scale(design.residuals(found.u[None]), row_weights[None])[0])
+        scale = float(penalty.scale(design.residuals(found.u[None]), design.weights[None])[0])
+    certificate = replace(certificate, basins=tuple(replace(b, value=b.value * unit) for b in certificate.basins))
     return Fit(
         law=chosen,
         loss=penalty,
@@ -127,17 +140,18 @@ def fit(
         values=values,
         pinned=tuple(held),
         certificate=certificate,
-        value=found.value,
+        value=found.value * unit,
         scale=scale,
         points=dict(zip(chosen.inputs, inputs, strict=True)),
         observed=observed,
         residuals=residuals,
+        ratios=ratios,
         weights=row_weights,
         draws=draws,
         left_out=left_out,
         profile=profile,
         level=level,
-        interval=interval,
+        interval_method=interval,
         target=goal,
         table={
             "origin": table.origin,
@@ -152,15 +166,18 @@ def fit(
             "groups": groups if isinstance(groups, str) else None if groups is None else "given",
             "seed": seed,
             "weights": weights if isinstance(weights, str) else None if weights is None else "given",
+            "starts": starts,
             "tie": dict(tie or {}),
             "iterations": found.iterations,
         },
-        warnings=_warnings(table, chosen, status, certificate.reasons, draws, boot, labels, goal),
+        warnings=_warnings(table, chosen, status, certificate.reasons, draws, boot, labels, goal)
+        + (() if free else ("every parameter is pinned: nothing was fitted, the objective was evaluated",))
+        + _few_spare(len(observed) - len(free), bool(boot or profile)),
     )
 
 
 def _check_options(boot: int, interval: str, level: float, starts: int | None, seed: int) -> None:
-    if not isinstance(boot, int | np.integer) or boot < 0:
+    if isinstance(boot, bool) or not isinstance(boot, int | np.integer) or boot < 0:
         raise FitError(f"boot is a number of refits, 0 or more, got {boot!r}")
     if interval not in INTERVALS:
         raise FitError(
@@ -169,6 +186,11 @@ def _check_options(boot: int, interval: str, level: float, starts: int | None, s
     if interval == "bca" and not boot:
         raise FitError("bca intervals come from bootstrap draws; add boot=1000")
     check_level(level)
+    least = math.ceil(2 / (1 - level) - 1e-9)  # one draw beyond each end
+    if 0 < boot < least:
+        raise FitError(
+            f"{boot} refits do not show the ends of a {level:.0%} interval; ask for {least} at least, 1000 is good"
+        )
     if starts is not None and (not isinstance(starts, int) or starts < 1):
         raise FitError(f"starts is a positive whole number, got {starts!r}")
     if not isinstance(seed, int | np.integer) or seed < 0:
@@ -242,6 +264,12 @@ def _groups(table: Runs, groups: str | np.ndarray | None) -> np.ndarray:
             "name other groups, or none"
         )
     return numbers
+
+
+def _few_spare(spare: int, intervals: bool) -> tuple[str, ...]:
+    if not intervals or spare >= FEW_SPARE:
+        return ()
+    return (f"only {spare} more runs than parameters: the intervals are too narrow",)
 
 
 def _warnings(

@@ -23,7 +23,7 @@ from scalinglens.fit.model import build_model
 from scalinglens.laws.law import Law
 from scalinglens.numerics.newton import Minima, Model, Objective, minimise
 
-__all__ = ["LOSSES", "Design", "Loss"]
+__all__ = ["LOSSES", "Design", "Loss", "Progress"]
 
 LOSSES = ("huber", "squares", "lad", "likelihood")
 Progress = Callable[[int, int], None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scalinglens.errors import FitError, PredictionError
+from scalinglens.errors import FitError, PredictionError, did_you_mean
 from scalinglens.files import PICTURES, written_whole
 from scalinglens.fit.certificate import Certificate
 from scalinglens.fit.derived import derived_quantities
 from scalinglens.fit.objective import Loss
 from scalinglens.laws.law import Law
 from scalinglens.numerics.bootstrap import bca_interval, percentile_interval
+from scalinglens.quantities import format_quantity, parse_quantity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Estimate", "Fit"]
 
 REFUSED = ("not_identified", "not_converged")
+MOST_FAILED = 0.05  # share of refits without an optimum from which on the others say little
+FAR = 10.0  # how many times outside the data a point is called far
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +54,17 @@ class Fit:
         scale: scale of the residuals where the loss has one (likelihood), else None.
         points: input -> values [n] in the order of the rows used.
         observed: output values [n].
-        residuals: ln(prediction) - ln(observed) [n]; prediction - observed where those are not positive.
+        residuals: ln(prediction) - ln(observed) [n], or prediction - observed where some are not positive.
+        ratios: whether residuals are those of logarithms.
         weights: row weights [n].
         draws: bootstrap parameters [draws, parameters] in natural units, NaN rows where a refit failed; may be empty.
         left_out: leave-one-out parameters [groups, parameters] for BCa intervals, or None.
         profile: parameter -> ends of its profile interval, or None.
-        level: of the intervals. interval: "percentile", "bca" or "profile".
+        level: of the intervals.
+        interval_method: "percentile", "bca" or "profile".
         target: column the law was fitted to.
         table: what is known of the table: origin, digest, rows read, dropped, columns.
-        settings: boot, groups, seed, weights, starts.
+        settings: boot, groups, seed, weights, starts, tie, and the iterations of the search.
         warnings: what a reader should know, in sentences.
     """
 
@@ -74,12 +79,13 @@ class Fit:
     points: Mapping[str, np.ndarray]
     observed: np.ndarray
     residuals: np.ndarray
+    ratios: bool
     weights: np.ndarray
     draws: np.ndarray
     left_out: np.ndarray | None
     profile: Mapping[str, tuple[float | None, float | None]] | None
     level: float
-    interval: str
+    interval_method: str
     target: str
     table: Mapping[str, Any]
     settings: Mapping[str, Any]
@@ -94,9 +100,10 @@ class Fit:
         low, high = self._ends(np.array([self.values[name] for name in names]), self.draws, self.left_out, self.level)
         found = {}
         for i, name in enumerate(names):
-            if name in self.pinned or self.refusal:
+            endless = np.isinf(self.certificate.bounds.get(name, 0.0))  # any large value is as good
+            if name in self.pinned or self.refusal or endless:
                 found[name] = Estimate(self.values[name])
-            elif self.interval == "profile":
+            elif self.interval_method == "profile":
                 found[name] = Estimate(self.values[name], *(self.profile or {}).get(name, (None, None)))
             else:
                 found[name] = Estimate(self.values[name], _plain(low[i]), _plain(high[i]))
@@ -121,16 +128,53 @@ class Fit:
     @property
     def refusal(self) -> str:
         """Why intervals are refused, or an empty string."""
-        if self.status not in REFUSED:
-            return ""
-        return f"no intervals, because the fit is {self.status}: " + "; ".join(self.certificate.reasons)
+        if self.status in REFUSED:
+            return f"no intervals, because the fit is {self.status}: " + "; ".join(self.certificate.reasons)
+        if self._failed > MOST_FAILED * len(self.draws):
+            return (
+                f"no intervals, because {self._failed} of {len(self.draws)} refits found no optimum: the resamples do not "
+                "determine the parameters; pin some, or take a law with fewer"
+            )
+        return ""
+
+    @cached_property
+    def _failed(self) -> int:
+        """How many bootstrap refits did not converge."""
+        return int(np.sum(~np.all(np.isfinite(self.draws), axis=1)))
+
+    def interval(self, name: str, level: float | None = None) -> tuple[float | None, float | None]:
+        """Return the interval of a parameter or derived quantity.
+
+        Args:
+            name: as in `parameters` or `derived`.
+            level: probability; by default that of the fit. A profile interval has the level it was made with.
+
+        Returns:
+            Its ends; None for an end that is open, refused, or was not asked for.
+
+        Raises:
+            FitError: no such name, or another level of a profile interval.
+
+        Cost: one sort of the draws.
+        """
+        known = {**self.parameters, **self.derived}
+        if name not in known:
+            raise FitError(f'the fit has no "{name}"{did_you_mean(name, known)}; it has {", ".join(known)}')
+        if level is None or level == self.level:
+            return known[name].low, known[name].high
+        check_level(level)
+        if self.interval_method == "profile":
+            raise FitError(f"the profile intervals have level {self.level:g}; fit again with level={level:g}")
+        again = replace(self, level=level)
+        found = {**again.parameters, **again.derived}[name]
+        return found.low, found.high
 
     def _ends(
         self, value: np.ndarray, draws: np.ndarray, left_out: np.ndarray | None, level: float
     ) -> tuple[np.ndarray, np.ndarray]:
         if len(draws) == 0 or not np.any(np.isfinite(draws)):
             return np.full(len(value), np.nan), np.full(len(value), np.nan)
-        if self.interval == "bca" and left_out is not None:
+        if self.interval_method == "bca" and left_out is not None:
             return bca_interval(draws, value, left_out, level)
         return percentile_interval(draws, level)
 
@@ -152,8 +196,8 @@ class Fit:
             columns: inputs by name, `params=70e9, tokens=1.4e12`.
 
         Returns:
-            A frame with the inputs and `loss`, `low`, `high` (NaN where the fit has no draws or refuses intervals). A law
-            with another output has that in place of `loss`.
+            A frame with the inputs and `loss`, `low`, `high` (NaN where the fit has no draws or refuses intervals). A fit
+            to another column has that in place of `loss`. The interval is BCa for a fit with those, else of percentiles.
 
         Raises:
             PredictionError: an input is missing or impossible.
@@ -162,42 +206,62 @@ class Fit:
         """
         level = self.level if level is None else level
         check_level(level)
+        where = self._where(points, columns)
+        value = self.law.value(self.values, where)
+        low = high = np.full(value.shape, np.nan)
+        if not self.refusal and len(self.draws):
+            drawn = self._evaluated(self.draws, where, value.shape)
+            left = None if self.left_out is None or noise else self._evaluated(self.left_out, where, value.shape)
+            if noise:
+                rng = np.random.default_rng([int(self.settings.get("seed", 0)), 1])
+                scatter = -rng.choice(self.residuals, size=drawn.shape)
+                drawn = drawn * np.exp(scatter) if self.ratios else drawn + scatter
+            low, high = self._ends(value, drawn, left, level)
+        return pd.DataFrame({**where, self.target: value, "low": low, "high": high})
+
+    def extrapolation(self, points: pd.DataFrame | Mapping[str, Any] | None = None, **columns: Any) -> tuple[str, ...]:
+        """Return a sentence for each input that lies far outside the runs of the fit (more than ten times).
+
+        Args: as `predict`.
+        """
+        found = []
+        for name, asked in self._where(points, columns).items():
+            low, high = float(self.points[name].min()), float(self.points[name].max())
+            for far, edge, ratio, words in (
+                (asked.min(), low, low / asked.min() if asked.min() > 0 else 1.0, "below the smallest"),
+                (asked.max(), high, asked.max() / high if high > 0 else 1.0, "above the largest"),
+            ):
+                if ratio > FAR:
+                    shown = format_quantity(float(far)), format_quantity(edge)
+                    found.append(f"{name} {shown[0]} is {ratio:.3g} times {words} of the fit, {shown[1]}")
+        return tuple(found)
+
+    def _where(self, points: Any, columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Input -> values, all of one length."""
         frame = getattr(points, "frame", points)
-        given = (
-            {} if frame is None else {str(name): np.asarray(frame[name]) for name in frame if name in self.law.inputs}
-        )
-        given |= {name: np.asarray(value) for name, value in columns.items()}
+        present = [] if frame is None else list(getattr(frame, "columns", frame))
+        given: dict[str, Any] = {name: np.asarray(frame[name]) for name in present if name in self.law.inputs}
+        given |= {k: parse_quantity(v) if isinstance(v, str) else np.asarray(v) for k, v in columns.items()}
         arrays = [np.atleast_1d(a) for a in self.law.input_arrays(given)]
         try:
-            arrays = [a.ravel() for a in np.broadcast_arrays(*arrays)] if arrays else []
+            arrays = [a.ravel() for a in np.broadcast_arrays(*arrays)]
         except ValueError:
             sizes = ", ".join(f"{name} {len(a)}" for name, a in zip(self.law.inputs, arrays, strict=True))
             raise PredictionError(
                 f"the points have different lengths: {sizes}; give one value or as many everywhere"
             ) from None
-        where = dict(zip(self.law.inputs, arrays, strict=True))
-        value = self.law.value(self.values, where)
-        low = high = np.full(value.shape, np.nan)
-        draws = self.draws[np.all(np.isfinite(self.draws), axis=1)] if len(self.draws) else self.draws
-        if not self.refusal and len(draws):
-            drawn = self._drawn(draws, where, value.shape)
-            if noise:
-                rng = np.random.default_rng([int(self.settings.get("seed", 0)), 1])
-                scatter = -rng.choice(self.residuals, size=drawn.shape)
-                drawn = drawn * np.exp(scatter) if self._ratios else drawn + scatter
-            low, high = percentile_interval(drawn, level)
-        name = "loss" if self.law.output in ("loss", "y") else self.law.output
-        return pd.DataFrame({**where, name: value, "low": low, "high": high})
+        if not len(arrays[0]):
+            raise PredictionError(f"there are no points to predict at; give values of {', '.join(self.law.inputs)}")
+        return dict(zip(self.law.inputs, arrays, strict=True))
 
-    def _drawn(self, draws: np.ndarray, where: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-        parameters = {name: draws[:, i : i + 1] for i, name in enumerate(self.law.parameters)}
+    def _evaluated(self, draws: np.ndarray, where: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+        """The law at points under each draw [draws, points]; NaN where the refit failed."""
+        good = np.all(np.isfinite(draws), axis=1)
+        parameters = {name: draws[good, i : i + 1] for i, name in enumerate(self.law.parameters)}
         inputs = {name: array[None, :] for name, array in where.items()}
-        return np.broadcast_to(self.law.value(parameters, inputs), (len(draws), *shape)).copy()
-
-    @property
-    def _ratios(self) -> bool:
-        """Whether residuals are log ratios."""
-        return bool(np.all(self.observed > 0))
+        values = np.full((len(draws), *shape), np.nan)
+        values[good] = self.law.value(parameters, inputs)
+        return values
 
     # ---- views ------------------------------------------------------------------------------------------------------
 
@@ -238,9 +302,9 @@ class Fit:
             found.append("Huber 1964, Robust estimation of a location parameter, Ann. Math. Statist. 35")
         if len(self.draws):
             found.append("Efron 1979, Bootstrap methods: another look at the jackknife, Ann. Statist. 7")
-        if self.interval == "bca":
+        if self.interval_method == "bca":
             found.append("Efron 1987, Better bootstrap confidence intervals, J. Amer. Statist. Assoc. 82")
-        if self.interval == "profile":
+        if self.interval_method == "profile":
             found.append("Venzon and Moolgavkar 1988, Profile-likelihood-based confidence intervals, Appl. Statist. 37")
         return tuple(found)
 

@@ -54,7 +54,7 @@ def to_dict(fit: Fit) -> dict[str, Any]:
             "parameters": {name: _estimate(e) for name, e in fit.parameters.items()},
             "pinned": list(fit.pinned),
             "level": fit.level,
-            "interval": fit.interval,
+            "interval": fit.interval_method,
             "rows": {"read": fit.table["read"], "used": fit.table["used"], "dropped": list(fit.table["dropped"])},
             "columns": dict(fit.table["columns"]),
             "target": fit.target,
@@ -86,6 +86,7 @@ def save(fit: Fit, path: str | Path) -> None:
         "points": {name: array.tolist() for name, array in fit.points.items()},
         "observed": fit.observed.tolist(),
         "residuals": fit.residuals.tolist(),
+        "ratios": fit.ratios,
         "weights": fit.weights.tolist(),
         "draws": fit.draws.tolist(),
         "left_out": None if fit.left_out is None else fit.left_out.tolist(),
@@ -96,10 +97,8 @@ def save(fit: Fit, path: str | Path) -> None:
     }
     from scalinglens import __version__
 
-    state = _finite(state)  # a refit that failed is a row of NaN among the draws, and JSON has none
     document = to_dict(fit) | {
-        "saved": state,
-        "sha256": _digest(state),
+        "saved": _finite(state),  # a refit that failed is a row of NaN among the draws, and JSON has none
         "versions": {
             "scalinglens": __version__,
             "python": platform.python_version(),
@@ -107,6 +106,7 @@ def save(fit: Fit, path: str | Path) -> None:
             "scipy": scipy.__version__,
         },
     }
+    document["checksum"] = _digest(document)
     with written_whole(path) as part:
         part.write_text(json.dumps(document), encoding="utf-8")
 
@@ -117,8 +117,6 @@ def load(path: str | Path) -> Fit:
     Raises:
         SavedFitError: the file is missing, truncated, altered, no saved fit, or of an unknown version.
     """
-    from scalinglens.fit.result import Fit
-
     try:
         text = Path(path).read_text(encoding="utf-8")
         document = json.loads(text) if text.lstrip().startswith("{") else None
@@ -138,9 +136,15 @@ def load(path: str | Path) -> Fit:
         raise SavedFitError(f"{path} is not a saved fit; write one with `scalinglens fit RUNS --save fit.json`")
     if document.get("schema") != SCHEMA:
         raise SavedFitError(f"{path} has schema {document.get('schema')!r}, this version reads {SCHEMA}; fit again")
-    state = document["saved"]
-    if _digest(state) != document.get("sha256"):
+    if _digest({name: part for name, part in document.items() if name != "checksum"}) != document.get("checksum"):
         raise SavedFitError(f"{path} was altered after it was saved (its checksum does not fit); fit again")
+    return _restored(document)
+
+
+def _restored(document: Mapping[str, Any]) -> Fit:
+    from scalinglens.fit.result import Fit
+
+    state = document["saved"]
     words = state["law"]
     law = Law(
         name=words["name"],
@@ -173,12 +177,13 @@ def load(path: str | Path) -> Fit:
         points={name: np.array(values, dtype=float) for name, values in state["points"].items()},
         observed=np.array(state["observed"], dtype=float),
         residuals=np.array(state["residuals"], dtype=float),
+        ratios=state["ratios"],
         weights=np.array(state["weights"], dtype=float),
         draws=np.array(state["draws"], dtype=float).reshape(-1, size),
         left_out=None if state["left_out"] is None else np.array(state["left_out"], dtype=float).reshape(-1, size),
         profile=None if state["profile"] is None else {name: tuple(ends) for name, ends in state["profile"].items()},
         level=document["level"],
-        interval=document["interval"],
+        interval_method=document["interval"],
         target=document["target"],
         table=state["table"],
         settings=state["settings"],

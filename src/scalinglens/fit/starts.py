@@ -71,23 +71,17 @@ def _separate(
     signs: tuple[tuple[str, int], ...],
     searched: tuple[str, ...],
 ) -> Separation:
-    terms = grammar.expand(tree)
-    counts = {name: 2 * (name in searched) for name in parameters}
-    for term in terms:
-        for node in grammar.walk(term):
-            if isinstance(node, Sym) and node.name in counts:
-                counts[node.name] += 1
+    rest = list(grammar.expand(tree))
     linear: list[str] = []
     shapes: list[Node] = []
-    rest: list[Node] = []
-    for term in terms:
-        factors = term.factors if isinstance(term, Mul) else (term,)
-        alone = [f.name for f in factors if isinstance(f, Sym) and counts.get(f.name) == 1]
-        if alone:
-            linear.append(alone[0])
-            shapes.append(grammar.mul(*(f for f in factors if f != Sym(alone[0]))))
-        else:
-            rest.append(term)
+    for name in parameters:
+        of_it = [term for term in rest if name in grammar.names(term)]
+        divided = [_without(term, name) for term in of_it]
+        if name in searched or not of_it or None in divided:
+            continue
+        linear.append(name)
+        shapes.append(grammar.add(*(part for part in divided if part is not None)))
+        rest = [term for term in rest if term not in of_it]
     known = dict(signs)
     builder = Builder(dict.fromkeys(parameters, "linear"), inputs, known, derivatives=False)
     results, logs = [], []
@@ -98,6 +92,15 @@ def _separate(
     prepare, run = numpy_function(builder, results)
     others = tuple(name for name in parameters if name not in linear)
     return Separation(tuple(linear), others, prepare, run, tuple(logs), bool(rest))
+
+
+def _without(term: Node, name: str) -> Node | None:
+    """The term divided by a name that is one of its factors and stands nowhere else in it, else None."""
+    factors = term.factors if isinstance(term, Mul) else (term,)
+    others = [factor for factor in factors if factor != Sym(name)]
+    if len(others) != len(factors) - 1 or any(name in grammar.names(factor) for factor in others):
+        return None
+    return grammar.mul(*others)
 
 
 def candidates(

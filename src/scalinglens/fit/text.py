@@ -50,7 +50,10 @@ def _title(fit: Fit) -> str:
 
 
 def _numbers(fit: Fit) -> str:
-    numbers = {name: format_number(e.value, e.low, e.high) for name, e in fit.parameters.items()}
+    numbers = {
+        name: "0" if _vanished(fit, name) else format_number(e.value, e.low, e.high)
+        for name, e in fit.parameters.items()
+    }
     numbers |= {name: f"({text})" for name, text in fit.law.derived.items()}
     return equation(equation(fit.law.formula, numbers), numbers)
 
@@ -62,8 +65,15 @@ def _rows(fit: Fit) -> list[tuple[str, str, str, str]]:
             note = "pinned" if name in fit.pinned and not kind else kind
             if name in fit.certificate.bounds and not kind:
                 note = "at its bound"
-            rows.append((name, *_interval(estimate), note))
+            rows.append(
+                (name, "0", "-", note) if not kind and _vanished(fit, name) else (name, *_interval(estimate), note)
+            )
     return rows
+
+
+def _vanished(fit: Fit, name: str) -> bool:
+    """Whether a parameter went to zero: its last value, 1e-19 or so, is an accident of where the search stopped."""
+    return fit.certificate.bounds.get(name) == 0.0
 
 
 def _interval(estimate: Estimate) -> tuple[str, str]:
@@ -95,8 +105,8 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
         facts.append(("near optimum", f"{basin.excess:+.3%} objective at {where}"))
     if len(fit.draws):
         unit = fit.settings.get("groups") or "rows"
-        facts.append(("intervals", f"{fit.interval}, {len(fit.draws)} bootstrap refits over {unit}"))
-    elif fit.interval == "profile" and fit.profile:
+        facts.append(("intervals", f"{fit.interval_method}, {len(fit.draws)} bootstrap refits over {unit}"))
+    elif fit.interval_method == "profile" and fit.profile:
         facts.append(("intervals", "profile likelihood"))
     elif fit.refusal:
         facts.append(("intervals", "refused"))

@@ -1,4 +1,4 @@
-"""How far the data leave the parameters open: bootstrap draws, leave-one-out refits, profile likelihood."""
+"""How far the data leave the parameters open: bootstrap draws and leave-one-out refits."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scalinglens.errors import FitError
 from scalinglens.fit.objective import Design
 from scalinglens.numerics.bootstrap import CHUNK, resampling_weights
-from scalinglens.numerics.kernel import share_within
+from scalinglens.numerics.newton import minimise
 from scalinglens.numerics.processes import parallel_map
 
-__all__ = ["INTERVALS", "bootstrap", "jackknife", "profile_intervals"]
+__all__ = ["bootstrap", "jackknife"]
 
-INTERVALS = ("percentile", "bca", "profile")
 Progress = Callable[[int, int], None]
 _DAMPING = 0.1  # refits start at the optimum, where a step that is a little too short costs less than one too long
 
@@ -41,9 +39,7 @@ def bootstrap(
     def refit(first: int) -> np.ndarray:
         count = min(CHUNK, draws - first)
         weights = resampling_weights(groups, count, seed, first) * design.weights
-        start = np.broadcast_to(u, (count, len(u))).copy()
-        found = design.minimise(start, weights, damping=_DAMPING, rough=True)
-        return np.where(found.converged[:, None], design.to_natural(found.u), np.nan)
+        return _refitted(design, u, weights)
 
     pieces = []
     for piece in parallel_map(refit, range(0, draws, CHUNK)):
@@ -59,125 +55,23 @@ def jackknife(design: Design, u: np.ndarray, groups: np.ndarray, most: int = 400
     blocks = groups if count <= most else groups * most // count
     number = int(blocks.max()) + 1
     weights = np.where(np.arange(number)[:, None] == blocks, 0.0, design.weights)
-    found = design.minimise(np.broadcast_to(u, (number, len(u))).copy(), weights, damping=_DAMPING, rough=True)
-    return np.where(found.converged[:, None], design.to_natural(found.u), np.nan)
+    return _refitted(design, u, weights)
 
 
-def deviance_factor(design: Design, residuals: np.ndarray) -> float:
-    """Factor that makes twice a rise of the objective chi-square with one degree of freedom: E psi' / E psi^2.
+def _refitted(design: Design, u: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Natural parameters [lanes, p] that minimise under each row of weights; NaN where no optimum was found.
 
-    (Squares and the likelihood have their own deviance and do not use it.)
+    Refits that do not settle from the optimum are the extreme ones. They get a second try, over the optimum of squares and
+    with more steps, so that leaving them out does not trim the intervals.
     """
-    half_width = design.loss.delta if design.loss.name == "huber" else 1e-9
-    force = np.clip(residuals, -half_width, half_width)
-    weights = design.weights
-    inside = share_within(residuals, half_width, weights)
-    unit = half_width if design.loss.name == "lad" else 1.0  # lad counts |r|, Huber's loss delta |r|
-    return inside / (float(np.sum(weights * force**2)) / weights.sum()) * unit
-
-
-def profile_intervals(
-    design: Design, u: np.ndarray, value: float, standard_errors: np.ndarray, level: float
-) -> dict[str, tuple[float | None, float | None]]:
-    """Intervals where the profile of the objective stays below the chi-square quantile.
-
-    Each parameter is held at a ladder of values while the others are refitted, all in one batch; the ends are found by
-    interpolating the signed root of the deviance and refined once. An end that the data do not bound is None.
-
-    Args:
-        design: the fit.
-        u: its optimum [p].
-        value: objective there.
-        standard_errors: of the coordinates [p], to scale the ladder.
-        level: of the intervals.
-
-    Raises:
-        FitError: the scatter of the residuals is zero, so no rise of the objective is large or small.
-
-    Cost: about forty constrained refits per parameter.
-    """
-    from scipy.stats import chi2
-
-    critical = float(np.sqrt(chi2.ppf(level, 1)))
-    residuals = design.residuals(u[None])[0]
-    if not np.any(np.abs(residuals) > 1e-12):
-        raise FitError("the law passes through every run, so a profile has no scale; use boot instead")
-    rows = float(design.weights.sum())
-    factor = deviance_factor(design, residuals)
-
-    def root(values: np.ndarray) -> np.ndarray:
-        rise = np.maximum(values - value, 0.0)
-        if design.loss.name == "likelihood":
-            return np.sqrt(2 * rise)
-        if design.loss.name == "squares":
-            return np.sqrt(rows * np.log1p(rise / value))
-        return np.sqrt(2 * factor * rise)
-
-    free = np.flatnonzero(design.free)
-    ends: dict[tuple[int, int], float | None] = {}
-    guess: dict[tuple[int, int], float] = {}
-    reach = 1.0
-    pending = [(int(i), side) for i in free for side in (-1, 1)]
-    ladder = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0])
-    for _ in range(4):  # widen the ladder for ends that lie beyond it
-        if not pending:
-            break
-        places = [
-            (i, side, side * step * reach * _width(standard_errors[i], u[i])) for i, side in pending for step in ladder
-        ]
-        roots = root(_held(design, u, places)).reshape(len(pending), len(ladder))
-        beyond = []
-        for (i, side), z in zip(pending, roots, strict=True):
-            steps = np.concatenate([[0.0], ladder * reach * _width(standard_errors[i], u[i])])
-            z = np.maximum.accumulate(np.concatenate([[0.0], z]))
-            if z[-1] < critical:
-                beyond.append((i, side))
-            else:
-                guess[i, side] = float(np.interp(critical, z, steps))
-        pending, reach = beyond, reach * 4
-    for key in pending:
-        ends[key] = None
-    if guess:
-        for _ in range(2):  # refine: the signed root is nearly linear in the parameter
-            keys = list(guess)
-            z = root(_held(design, u, [(i, side, side * guess[i, side]) for i, side in keys]))
-            for key, reached in zip(keys, z, strict=True):
-                guess[key] *= float(np.clip(critical / max(reached, 1e-6), 0.5, 2.0))
-    natural = {}
-    for i in free:
-        pair = []
-        for side in (-1, 1):
-            step = guess.get((int(i), side))
-            if step is None:
-                pair.append(None)
-                continue
-            end = float(np.clip(u[i] + side * step, design.lower[i], design.upper[i]))
-            pair.append(float(np.exp(end)) if design.in_logs[i] else end)
-        natural[design.law.parameters[i]] = (pair[0], pair[1])
-    return natural
-
-
-def _width(error: float, u: float) -> float:
-    return error if np.isfinite(error) and error > 0 else 0.1 * (1 + abs(u))
-
-
-def _held(design: Design, u: np.ndarray, places: list[tuple[int, int, float]]) -> np.ndarray:
-    """Objective with one coordinate held at u_i + offset, the others refitted from where the valley leads."""
-    lanes = len(places)
-    index = np.array([i for i, _, _ in places])
-    offset = np.array([step for _, _, step in places])
-    lower = np.broadcast_to(design.lower, (lanes, len(u))).copy()
-    upper = np.broadcast_to(design.upper, (lanes, len(u))).copy()
-    at = np.clip(u[index] + offset, design.lower[index], design.upper[index])
-    lane = np.arange(lanes)
-    lower[lane, index] = upper[lane, index] = at
-    from scalinglens.numerics.newton import expand
-
-    gram = expand(design.objective(np.inf), u[None]).majorant[0]
-    free = design.free
-    covariance = np.zeros_like(gram)
-    covariance[np.ix_(free, free)] = np.linalg.pinv(gram[np.ix_(free, free)], rcond=1e-13, hermitian=True)
-    along = covariance[index] / np.maximum(covariance[index, index], 1e-300)[:, None]
-    start = u + along * (at - u[index])[:, None]
-    found = design.minimise(start, lower=lower, upper=upper, damping=_DAMPING)
-    return found.value
+    start = np.broadcast_to(u, (len(weights), len(u))).copy()
+    found = design.minimise(start, weights, damping=_DAMPING, rough=True)
+    ends, settled = found.u, found.converged
+    if not settled.all():
+        again = ~settled
+        squares = minimise(
+            design.objective(np.inf, weights[again]), start[again], lower=design.lower, upper=design.upper
+        )
+        second = design.minimise(squares.u, weights[again], damping=1.0, iterations=1000, rough=True)
+        ends[again], settled[again] = second.u, second.converged
+    return np.where(settled[:, None], design.to_natural(ends), np.nan)

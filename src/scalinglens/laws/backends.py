@@ -44,6 +44,7 @@ _NUMPY = {
     "div": "{0} / {1}",
     "neg": "-{0}",
     "exp": "exp({0})",
+    "expm1": "expm1({0})",
     "log": "log({0})",
     "pow": "power({0}, {1})",
     "max": "maximum({0}, {1})",
@@ -53,6 +54,7 @@ _NUMPY = {
 }
 _NAMESPACE = {
     "exp": np.exp,
+    "expm1": np.expm1,
     "log": np.log,
     "power": np.power,
     "maximum": np.maximum,
@@ -65,6 +67,7 @@ _NAMESPACE = {
 _JAVASCRIPT = {
     **_NUMPY,
     "exp": "Math.exp({0})",
+    "expm1": "Math.expm1({0})",
     "log": "Math.log({0})",
     "pow": "Math.pow({0}, {1})",
     "max": "Math.max({0}, {1})",

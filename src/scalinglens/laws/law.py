@@ -215,6 +215,14 @@ class Law:
                     f"it has {', '.join(self.parameters)}"
                 )
         texts = resolve_ties(ties)
+        for name, text in texts.items():
+            for other in tie_names(text):
+                if other not in self.parameters:
+                    what = "an input" if other in self.inputs else "not a parameter of the law"
+                    raise FormulaError(
+                        f'the tie {name} = {text} names "{other}", which is {what}{did_you_mean(other, self.parameters)}; '
+                        f"it may name {', '.join(known for known in self.parameters if known not in ties)}"
+                    )
 
         def keep(words: Mapping[str, Any]) -> dict[str, Any]:
             return {name: value for name, value in words.items() if name not in ties}

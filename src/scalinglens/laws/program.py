@@ -38,6 +38,8 @@ def sign(node: Node, known: Sign) -> int:
         case Sym(name):
             return known.get(name, 0)
         case Add(terms):
+            if (part := complement(terms)) is not None and sign(part, known) < 0:
+                return 1
             signs = {sign(term, known) for term in terms}
             return signs.pop() if len(signs) == 1 else 0
         case Mul(factors):
@@ -54,6 +56,14 @@ def sign(node: Node, known: Sign) -> int:
             decisive = 1 if function == "max" else -1
             return decisive if decisive in signs else 0
     return 0
+
+
+def complement(terms: tuple[Node, ...]) -> Node | None:
+    """Return u where the terms are those of 1 - exp(u), which loses all digits near u = 0 unless computed as one."""
+    match terms:
+        case (Mul((Num(-1.0), Call("exp", (u,)))), Num(1.0)) | (Num(1.0), Mul((Num(-1.0), Call("exp", (u,))))):
+            return u
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +250,12 @@ class Builder:
 
         return self._unary(self.emit("pow", a.value, exponent), a, slope, bend)
 
+    def _complement(self, a: Derivatives) -> Derivatives:
+        """1 - exp(a)."""
+        slope = self._exp(a).value if a.gradient else 0.0
+        minus = self.emit("neg", slope) if a.gradient else 0.0
+        return self._unary(self.emit("neg", self.emit("expm1", a.value)), a, lambda: minus, lambda: minus)
+
     def _log_sum_exp(self, parts: list[Derivatives]) -> Derivatives:
         constants = [part.value for part in parts if isinstance(part.value, float)]
         if len(constants) == len(parts):
@@ -305,6 +321,8 @@ class Builder:
                 return self._exp(self.log(node)) if scale == "log" else self._coordinate(position)
             case Sym(name):
                 return Derivatives(self.emit("input", self.inputs[name]))
+            case Add(terms) if (part := complement(terms)) is not None:
+                return self._complement(self.linear(part))
             case Add(terms):
                 return self._sum([self.linear(term) for term in terms])
             case Mul(factors):
@@ -412,6 +430,7 @@ _FOLD: dict[str, Callable[..., Any]] = {
     "div": np.divide,
     "neg": np.negative,
     "exp": np.exp,
+    "expm1": np.expm1,
     "log": np.log,
     "pow": np.power,
     "max": np.maximum,

@@ -12,7 +12,7 @@ import numpy as np
 from scalinglens.errors import QuantityError
 from scalinglens.quantities import parse_quantity
 
-__all__ = ["MISSING", "is_missing", "numbers"]
+__all__ = ["MISSING", "holds_numbers", "is_missing", "numbers"]
 
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "-", "--", "?", "<na>"})
 _INFINITE = {"inf": math.inf, "+inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
@@ -65,6 +65,16 @@ def numbers(cells: Iterable[object], scale: float = 1.0, *, factor: bool = True)
         elif not is_missing(cell):
             bad[position] = str(cell)
     return values, bad
+
+
+def holds_numbers(cells: Iterable[object]) -> bool:
+    """Tell whether a column holds numbers, but for a few cells: only such a column can be a quantity.
+
+    >>> holds_numbers(["7B", "", "13B"]), holds_numbers(["adam", "sgd", "7"])
+    (True, False)
+    """
+    values, bad = numbers(cells)
+    return int(np.isfinite(values).sum()) > len(bad)
 
 
 def _number(text: str, scale: float, factor: bool) -> float:

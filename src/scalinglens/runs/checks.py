@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from scalinglens.quantities import QUANTITIES, format_quantity
-from scalinglens.runs.cells import is_missing
+from scalinglens.runs.cells import holds_numbers, is_missing
 from scalinglens.runs.recognise import LABELS, shared_stem
 
 if TYPE_CHECKING:
@@ -223,7 +223,8 @@ def _design(frame: pd.DataFrame, columns: Columns) -> list[str]:
     found = []
     if len(frame) < 6 and "loss" in columns:
         found.append(
-            f"only {len(frame)} run{'s' if len(frame) != 1 else ''}: a law with five constants needs more than five"
+            f"only {_counted(len(frame), 'run')}: a law of more than {_counted(len(frame), 'free parameter')} cannot be "
+            "fitted to them, and one of as many cannot be tested on them"
         )
     if size is None or "tokens" not in columns or len(frame) < 3:
         return found
@@ -266,6 +267,10 @@ def _design(frame: pd.DataFrame, columns: Columns) -> list[str]:
                 f"tokens follow {size}^{slope:.3g} exactly: alpha and beta cannot be separated; add runs off that line"
             )
     return found
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
@@ -326,6 +331,7 @@ def _without_loss(frame: pd.DataFrame, columns: Columns) -> list[str]:
     if "loss" in columns:
         return []
     near = shared_stem([str(name) for name in frame.columns if name not in columns], "loss")
+    near = [name for name in near if holds_numbers(frame[name].to_numpy())]
     shown = ", ".join(repr(name) for name in near[:6]) + (", ..." if len(near) > 6 else "")
     mention = f" (columns that mention one: {shown})" if near else ""
     return [f"no column is recognised as loss; a fit needs one, name it with --map loss=...{mention}"]

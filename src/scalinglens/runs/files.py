@@ -73,6 +73,8 @@ def read_file(path: str | os.PathLike[str]) -> RawTable:
 
 
 def _bytes(name: str) -> bytes:
+    if not name.strip():
+        raise RunsError("the name of the file of runs is empty; pass its path, as in runs.csv")
     if re.match(r"[a-z][a-z0-9+]+://", name):
         raise RunsError(f"{name} is an address, not a file; download it first")
     path = Path(name).expanduser()
@@ -80,8 +82,11 @@ def _bytes(name: str) -> bytes:
         if path.is_dir():
             inside = sorted(child.name for child in path.iterdir() if _extension(child.name))
             listed = f"; it holds {', '.join(inside[:5])}" if inside else ""
-            raise RunsError(f"{name} is a directory{listed}; name one file")
+            example = f", as in {os.path.join(name, inside[0])}" if inside else ""
+            raise RunsError(f"{name} is a directory{listed}; name one file{example}")
         return path.read_bytes()
+    except RunsError:  # which is a ValueError, too
+        raise
     except FileNotFoundError:
         siblings = [child.name for child in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = did_you_mean(path.name, siblings)

@@ -21,7 +21,7 @@ from scalinglens.runs.derive import derive
 from scalinglens.runs.files import read_file
 from scalinglens.runs.filter import evaluate_formula
 from scalinglens.runs.raw import RawTable, from_object
-from scalinglens.runs.recognise import CORE, LABELS, POSITIVE, Header, candidates, read_header
+from scalinglens.runs.recognise import CORE, LABELS, POSITIVE, Header, candidates, read_header, shell_word
 from scalinglens.runs.table import Column, Dropped, Runs
 
 __all__ = ["read_runs"]
@@ -236,7 +236,7 @@ def _say_rivals(reading: _Reading, name: str, chosen: str, free: Sequence[str]) 
         header = read_header(column)
         rival = header is not None and header.name == name and column != chosen
         if rival and name in CORE and repr(column) not in told:
-            choice = f"--map {name}={_shell(column)}"
+            choice = f"--map {name}={shell_word(column)}"
             reading.notes.append(f"{name} is column {chosen!r}; {column!r} could be meant too, choose it with {choice}")
 
 
@@ -247,16 +247,12 @@ def _ambiguous(reading: _Reading, name: str, options: Sequence[tuple[str, Header
         finite = values[np.isfinite(values)]
         shown = f"{np.median(finite):.4g}" if name == "loss" else format_quantity(float(np.median(finite)))
         medians.append(f"{column!r} (median {shown})" if len(finite) else f"{column!r} (no numbers)")
-    examples = " or ".join(f"--map {name}={_shell(column)}" for column, _ in options)
+    examples = " or ".join(f"--map {name}={shell_word(column)}" for column, _ in options)
     first = options[0][0]
     return (
         f"{len(options)} columns of {reading.origin} could be {name}: {', '.join(medians)}; choose with {examples} "
         f"(in Python: read_runs(..., {name}={first!r}))"
     )
-
-
-def _shell(text: str) -> str:
-    return text if text.replace("_", "").replace("-", "").replace("/", "").isalnum() else f'"{text}"'
 
 
 def _convert(cells: np.ndarray, header: Header | None) -> tuple[np.ndarray, dict[int, str]]:

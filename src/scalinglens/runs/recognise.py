@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scalinglens.quantities import COUNT_SUFFIXES, PF_DAY, QUANTITIES
 
-__all__ = ["CORE", "LABELS", "POSITIVE", "Header", "candidates", "normalise", "read_header", "shared_stem"]
+__all__ = [
+    "CORE",
+    "LABELS",
+    "POSITIVE",
+    "Header",
+    "candidates",
+    "normalise",
+    "read_header",
+    "shared_stem",
+    "shell_word",
+]
 
 LABELS = frozenset({"run", "seed"})  # may be text
 POSITIVE = frozenset(
@@ -172,3 +183,14 @@ def shared_stem(columns: Sequence[str], name: str) -> list[str]:
     if name == "loss":
         words = ("loss", "cross_entropy", "ppl", "perplexity", "bpb", "error")
     return [column for column in columns if any(word in normalise(column) for word in words)]
+
+
+def shell_word(text: str) -> str:
+    """Return a column or formula as it is written after the = of --map, quoted where a shell needs it.
+
+    >>> print(shell_word("n_params"), shell_word("Model Size"), shell_word("`Training FLOP` / 2"))
+    n_params "Model Size" '`Training FLOP` / 2'
+    """
+    if text and text == shlex.quote(text):
+        return text
+    return shlex.quote(text) if any(sign in text for sign in '"`$\\!') else f'"{text}"'

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import html
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -13,12 +15,15 @@ import pandas as pd
 
 from scalinglens.errors import RunsError, did_you_mean
 from scalinglens.quantities import QUANTITIES, format_quantity
-from scalinglens.runs.cells import is_missing, numbers
+from scalinglens.runs.cells import holds_numbers, is_missing, numbers
 from scalinglens.runs.checks import check_runs
 from scalinglens.runs.filter import evaluate_filter
-from scalinglens.runs.recognise import LABELS, shared_stem
+from scalinglens.runs.recognise import LABELS, shared_stem, shell_word
 
 __all__ = ["Column", "Dropped", "Runs"]
+
+# counts of all parameters of a model, by different conventions: one can stand in for another, with a warning
+SIZES = ("params", "params_nonembedding", "params_active", "params_dense", "params_nonzero", "params_nonvocab")
 
 
 @dataclass(frozen=True)
@@ -112,13 +117,22 @@ class Runs:
         >>> len(runs.where("loss < 4.5")), runs.where("loss < 4.5").dropped[0].rows
         (2, (0,))
         """
-        keep = evaluate_filter(expression, self._lookup, len(self), self._names())
-        reason = f"where {' '.join(expression.split())}"
+        named: dict[str, np.ndarray] = {}
+
+        def lookup(name: str) -> np.ndarray | None:
+            cells = self._lookup(name)
+            if cells is not None:
+                named[name] = cells
+            return cells
+
+        keep = evaluate_filter(expression, lookup, len(self), self._names())
+        condition = f"where {' '.join(expression.split())}"
         if not keep.any():
-            loss = self.frame["loss"] if "loss" in self.columns else None
-            spread = f"; loss runs from {loss.min():.4g} to {loss.max():.4g}" if loss is not None else ""
-            raise RunsError(f"{reason} leaves none of the {len(self)} runs of {self.origin}{spread}; loosen the filter")
-        return self._without(~keep, reason)
+            holds = "".join(f"; {_content(name, cells)}" for name, cells in named.items())
+            raise RunsError(
+                f"{condition} leaves none of the {len(self)} runs of {self.origin}{holds}; loosen the filter"
+            )
+        return self._without(~keep, f"fails {condition}")
 
     def complete(self, *names: str) -> Runs:
         """Keep the rows with a finite number in every one of the named columns.
@@ -160,7 +174,7 @@ class Runs:
         """
         cells = self._lookup(name)
         if cells is None:
-            raise RunsError(self._absent(name))
+            raise RunsError(self._absent(name, numeric=True))
         values, bad = numbers(cells)
         if bad:
             row = next(iter(bad))
@@ -178,7 +192,7 @@ class Runs:
         """
         found = self._lookup(name)
         if found is None:
-            raise RunsError(self._absent(name))
+            raise RunsError(self._absent(name, numeric=False))
         values, bad = numbers(found, factor=False)
         if not bad and not np.isnan(values).any():
             return values
@@ -197,17 +211,38 @@ class Runs:
         sources = [column.source for column in self.columns.values() if column.how in ("name", "mapped")]
         return list(dict.fromkeys([*self.columns, *map(str, self.frame.columns), *sources]))
 
-    def _absent(self, name: str) -> str:
-        known = ", ".join(self.columns) or "none"
-        other = [str(column) for column in self.frame.columns if column not in self.columns]
-        near = shared_stem(other, name)
-        example = near[0] if near else "its column"
+    def _absent(self, name: str, *, numeric: bool) -> str:
+        """Say that a column is not there and how to name it; only a column of numbers can stand for a quantity."""
+        sources = {column.source for column in self.columns.values()}
+        other = [str(column) for column in self.frame.columns if column not in self.columns and column not in sources]
+        if numeric:
+            other = [column for column in other if holds_numbers(self.frame[column].to_numpy())]
         shown = ", ".join(repr(column) for column in other[:12]) + (", ..." if len(other) > 12 else "")
         hint = did_you_mean(name, self._names()) if name not in QUANTITIES else ""
+        says = f"the runs of {self.origin} have no column {name!r}{hint}; known are {', '.join(self.columns) or 'none'}"
+        if other:
+            says += f"; not recognised{' but numeric' if numeric else ''}: {shown}"
+        if sibling := self._sibling(name):
+            return f"{says}; {self._stand_in(name, sibling)}"
+        near = shared_stem(other, name)
+        return f"{says}; name it with {_mapping({name: near[0] if near else 'its column'})}"
+
+    def _sibling(self, name: str) -> str:
+        """Return another parameter count that is in the table, or an empty string."""
+        present = (other for other in SIZES if other in self.columns and self.columns[other].how != "derived")
+        return next(present, "") if name in SIZES else ""
+
+    def _stand_in(self, name: str, sibling: str) -> str:
+        """Say how one parameter count can stand in for another, and what is then wrong with it."""
+        source = self.columns[sibling].source
+        tokens = self.columns.get("tokens")
+        # a mapped column is no longer recognised by its name, and tokens may have been derived from what that said
+        derived = tokens is not None and tokens.how == "derived" and sibling in re.findall(r"\w+", tokens.rule)
+        mapping = {sibling: source, name: source} if derived else {name: source}
         return (
-            f"the runs of {self.origin} have no column {name!r}{hint}; known are {known}"
-            + (f"; not recognised: {shown}" if other else "")
-            + f"; name it with --map {name}={_quoted(example)} (in Python: read_runs(..., {name}={example!r}))"
+            f"to let {sibling} stand in for it, write {_mapping(mapping)}; the counting conventions differ "
+            f"({sibling}: {QUANTITIES[sibling].description}; {name}: {QUANTITIES[name].description}), and so will the "
+            "constants"
         )
 
     def digest(self) -> str:
@@ -233,7 +268,7 @@ class Runs:
 
     def summary(self) -> str:
         """Return, in lines of text, what was read, how each column was recognised, what was dropped and what is odd."""
-        lines = [f"{len(self)} of {self.rows_read} rows of {self.origin}"]
+        lines = [self._head()]
         width = max((len(name) for name in self.columns), default=0)
         for name, column in self.columns.items():
             rest = column.says().removeprefix(f"{name} <- ")
@@ -242,6 +277,10 @@ class Runs:
         lines += [f"  note: {note}" for note in self.notes]
         lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
+
+    def _head(self) -> str:
+        counted = "; rows are counted from 0, without the header" if self.dropped else ""
+        return f"{len(self)} of {self.rows_read} rows of {self.origin}{counted}"
 
     def _range(self, name: str) -> str:
         if name in LABELS:
@@ -267,9 +306,9 @@ class Runs:
         items = [f"dropped {gone.count}: {gone.reason} ({_rows(gone.rows)})" for gone in self.dropped]
         items += [f"note: {note}" for note in self.notes] + [f"warning: {warning}" for warning in self.warnings]
         listed = "".join(f"<li>{html.escape(item)}</li>" for item in items)
-        head = html.escape(f"{len(self)} of {self.rows_read} rows of {self.origin}")
-        return f"<p><b>{head}</b></p><table><tr><th>column</th><th>source</th><th>range</th></tr>{rows}</table>" + (
-            f"<ul>{listed}</ul>" if listed else ""
+        return (
+            f"<p><b>{html.escape(self._head())}</b></p><table><tr><th>column</th><th>source</th><th>range</th></tr>{rows}</table>"
+            + (f"<ul>{listed}</ul>" if listed else "")
         )
 
 
@@ -284,5 +323,19 @@ def _rows(rows: tuple[int, ...]) -> str:
     return f"row{'s' if len(rows) != 1 else ''} {listed}"
 
 
-def _quoted(name: str) -> str:
-    return f'"{name}"' if " " in name else name
+def _content(name: str, cells: np.ndarray) -> str:
+    """Say what a column holds: its range, or its most frequent words."""
+    values, bad = numbers(cells)
+    values = values[np.isfinite(values)]
+    if not bad:
+        return f"{name} runs from {values.min():.4g} to {values.max():.4g}" if len(values) else f"{name} is empty"
+    words = Counter(str(cell) for cell in cells if not is_missing(cell))
+    shown = ", ".join(repr(word[:40]) for word, _ in words.most_common(5))
+    return f"{name} is {shown}" + (f" or one of {len(words) - 5} others" if len(words) > 5 else "")
+
+
+def _mapping(mapping: Mapping[str, str]) -> str:
+    """Return a mapping as it is written on the command line and in Python."""
+    words = " ".join(f"--map {name}={shell_word(source)}" for name, source in mapping.items())
+    python = ", ".join(f"{name}={source!r}" for name, source in mapping.items())
+    return f"{words} (in Python: read_runs(..., {python}))"
