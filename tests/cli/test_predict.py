@@ -12,7 +12,6 @@ import scalinglens as sl
 from scalinglens.cli.options import values
 from scalinglens.errors import OptionError
 
-
 KEYS = {
     "schema", "law", "formula", "status", "parameters", "runs", "level", "noise", "refusal", "citation", "warnings",
     "predictions",

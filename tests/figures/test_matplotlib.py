@@ -142,6 +142,72 @@ def test_long_titles_are_wrapped_within_the_page():
     assert tall.get_figheight() > short.get_figheight()
 
 
+def test_a_title_has_two_lines_at_most_and_says_that_it_goes_on():
+    words = " + ".join(f"A{k} / params^{{0.{k} × 2}}" for k in range(30))
+    face = font(11.5, "bold")
+    lines = wrap(words, 5.0, face, 2)
+    assert len(lines) == 2
+    assert lines[-1].endswith(" …")
+    assert all(width(line, face) <= 5.0 * DPI * 1.01 for line in lines)
+    assert all(line.count("{") == line.count("}") for line in lines)  # no break within an exponent
+    assert wrap("short", 5.0, face, 2) == ["short"]
+    shown = [text.get_text() for text in draw(Figure(words, figure_of().panels)).texts]
+    assert len(shown) == 2
+
+
+def overlaps(a, b):
+    return a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1
+
+
+@pytest.mark.parametrize("end", [200.0, 800.0, 1000.0])
+@pytest.mark.parametrize("falling", [True, False])
+def test_captions_of_rules_stay_inside_the_panel_and_off_the_lines(end, falling):
+    y = 1 / X if falling else X
+    drawn = draw(figure_of(Line(X, y), Rule(end, "x", MUTED, "dotted", "beyond the data, 90% interval")))
+    drawn.canvas.draw()
+    axes = drawn.axes[0]
+    texts = {text.get_text(): text.get_window_extent() for text in axes.texts}
+    assert " ".join(texts) in ("beyond the data, 90% interval", "90% interval beyond the data,")  # lines from below
+    track = axes.transData.transform(np.column_stack([X, y]))
+    for box in texts.values():
+        assert axes.bbox.x0 <= box.x0
+        assert box.x1 <= axes.bbox.x1
+        assert axes.bbox.y0 <= box.y0
+        assert box.y1 <= axes.bbox.y1 + 2
+        heights = np.interp(np.linspace(box.x0, box.x1, 20), *track.T)
+        if end == 200.0:  # where there is room at all
+            assert not ((heights > box.y0) & (heights < box.y1)).any()
+
+
+def test_labels_of_lines_stand_off_a_band_and_off_a_caption():
+    scale = ColourScale("size", 1.0, 4.0)
+    lines = [Line(X, (1 + 0.04 * (4 - k)) * (1 + 1 / X), level(k), label=f"{k}.3B") for k in range(1, 4)]
+    far = np.geomspace(1e3, 1e4, 10)
+    band = Band(far, np.full(10, 0.93), np.full(10, 1.06), level(4))
+    ahead = Line(far, np.ones(10), level(4), dash="dashed", label="16B")
+    rule = Rule(1e3, "x", MUTED, "dotted", "beyond the data, 90% interval")
+    drawn = draw(figure_of(band, rule, *lines, ahead, colours=scale))
+    drawn.canvas.draw()
+    axes = drawn.axes[0]
+    boxes = {text.get_text(): text.get_window_extent() for text in axes.texts}
+    top = axes.transData.transform((1e3, 1.06))[1]
+    for name in ("1.3B", "2.3B", "3.3B"):
+        assert boxes[name].y0 + 0.12 * boxes[name].height >= top, name  # the box carries the line spacing
+    captions = [box for name, box in boxes.items() if not name.endswith("B")]
+    assert captions
+    assert not any(overlaps(boxes[name], box) for name in boxes if name.endswith("B") for box in captions)
+
+
+def test_a_crowded_legend_gets_a_second_row_inside_its_panel():
+    words = [f"{k} words of a legend that goes on and on" for k in range(3)]
+    drawn = draw(figure_of(*(Points(X, X * (k + 1), series(k), label=text) for k, text in enumerate(words))))
+    drawn.canvas.draw()
+    axes = drawn.axes[0]
+    box = axes.get_legend().get_window_extent()
+    assert box.x0 >= axes.bbox.x0
+    assert box.y1 <= drawn.bbox.y1
+
+
 def test_dollars_and_missing_numbers_are_harmless():
     pixels(figure_of(Line([1, 10, 100], [1, np.nan, 2]), subtitle="costs $5 and $6, 10^{9}", flag="careful", note="n"))
 

@@ -10,6 +10,7 @@ import pytest
 from scalinglens.figures.figure import Band, Line, Points, Rule
 from scalinglens.figures.matplotlib import draw
 from scalinglens.fit.figures import fit_figure, law_text
+from scalinglens.laws.catalogue import law, laws
 
 
 class StandIn:
@@ -17,21 +18,29 @@ class StandIn:
 
     def __init__(self, formula, constants, points, value, *, draws=50, status="certified", name=None, noise=0.01):
         rng = np.random.default_rng(7)
-        self.law = SimpleNamespace(name=name or formula, formula=formula, inputs=tuple(points), between=())
+        self.law = SimpleNamespace(name=name or formula, formula=formula, inputs=tuple(points), between=(), derived={})
         self.status = status
+        self.refusal = "no intervals" if status in ("not_identified", "not_converged") else ""
+        self.certificate = SimpleNamespace(bounds={})
+        self.interval_method = "percentile"
         self.target, self.level, self.table = "loss", 0.9, {}
         self.points = {key: np.asarray(column, dtype=float) for key, column in points.items()}
         self.value, self.constants = value, np.array(list(constants.values()))
         prediction = value(self.constants, self.points)
         self.observed = prediction * np.exp(noise * rng.standard_normal(prediction.shape))
-        positive = (self.observed > 0).all()
-        self.residuals = np.log(prediction / self.observed) if positive else prediction - self.observed
+        self.ratios = bool((self.observed > 0).all())
+        self.residuals = np.log(prediction / self.observed) if self.ratios else prediction - self.observed
         self.draws = self.constants * (1 + 0.01 * rng.standard_normal((draws, len(constants))))
         ends = np.quantile(self.draws, [0.05, 0.95], axis=0) if draws else [[None] * len(constants)] * 2
         self.parameters = {
             key: SimpleNamespace(value=constant, low=ends[0][i], high=ends[1][i])
             for i, (key, constant) in enumerate(constants.items())
         }
+
+    def interval(self, name, level=None):
+        if level in (None, self.level):
+            return self.parameters[name].low, self.parameters[name].high
+        return tuple(np.quantile(self.draws[:, list(self.parameters).index(name)], [(1 - level) / 2, (1 + level) / 2]))
 
     def predict(self, points, level=0.9):
         frame = pd.DataFrame(points)
@@ -88,6 +97,7 @@ def test_every_kind_of_fit_has_a_figure_that_names_its_status(make, draws, statu
     assert status.replace("_", " ") in figure.subtitle
     assert bool(figure.flag) == (status != "certified")
     assert ("no intervals" in figure.subtitle) == (draws == 0) == (figure.note == "")
+    assert ("refused" in figure.subtitle) == (draws > 0 and status.startswith("not"))
     assert len(figure.panels) == 2
 
 
@@ -102,19 +112,92 @@ def test_the_title_is_the_law_with_its_numbers():
     assert law_text(one_input(draws=0)) == "loss = 1.7 + 1.9 × (flops / 10^{18})^{−0.16}"
 
 
-def test_negative_and_tiny_numbers_read_well_in_the_title():
-    def title(formula, **constants):
-        fit = SimpleNamespace(
-            law=SimpleNamespace(formula=formula, between=()),
-            target="loss",
-            parameters={key: SimpleNamespace(value=value, low=None, high=None) for key, value in constants.items()},
-        )
-        return law_text(fit)
+def title(formula, *, derived=None, bounds=None, **constants):
+    fit = SimpleNamespace(
+        law=SimpleNamespace(formula=formula, between=(), derived=derived or {}),
+        target="loss",
+        certificate=SimpleNamespace(bounds=bounds or {}),
+        parameters={key: SimpleNamespace(value=value, low=None, high=None) for key, value in constants.items()},
+    )
+    return law_text(fit)
 
+
+def test_negative_and_tiny_numbers_read_well_in_the_title():
     assert title("E + A*x^-b", E=1.0, A=-2.5e-7, b=-0.5) == "loss = 1 − 2.5×10^{−7} × x^{0.5}"
     assert title("E - A*log(x)", E=1.0, A=-2.0) == "loss = 1 + 2 × log(x)"
     assert title("exp1 + 1e18*e18", exp1=3.0, e18=4.0) == "loss = 3 + 10^{18} × 4"
-    assert title("(E)^(a*b)", E=2.0, a=0.5, b=3.0) == "loss = (2)^(0.5 × 3)"
+    assert title("(E)^(a*b)", E=2.0, a=0.5, b=3.0) == "loss = (2)^{0.5×3}"
+    assert title("A*x", A=-2.0) == "loss = −2 × x"
+
+
+def test_exponents_of_a_broken_law_are_raised():
+    formula = "a + b*x^(-c0)*(1 + (x/d1)^(1/f1))^(-c1*f1)"
+    shown = title(formula, a=0.4, b=2.3, c0=0.055, d1=611.0, f1=0.0587, c1=5.5)
+    assert shown == "loss = 0.4 + 2.3 × x^{−0.055} × (1 + (x / 611)^{1/0.0587})^{−5.5×0.0587}"
+    assert title(formula, a=0.4, b=2.3, c0=-0.055, d1=611.0, f1=0.0587, c1=-5.5).endswith("^{5.5×0.0587}")
+
+
+def test_a_power_that_cannot_be_raised_twice_stays_readable():
+    assert title("(x/d)^(a^2)", d=1e20, a=3.0) == "loss = (x / 10^{20})^(3^{2})"
+    assert title("d^x + x^e", d=1e20, e=1e-7) == "loss = (10^{20})^{x} + x^(10^{−7})"
+
+
+def test_derived_parameters_and_ties_are_shown_by_value():
+    shown = title("A/params^alpha + B/tokens^beta + G", derived={"beta": "alpha", "G": "(A/B)^(1/alpha)"},
+                  A=500.0, B=1000.0, alpha=0.5)  # fmt: skip
+    assert shown == "loss = 500 / params^{0.5} + 1000 / tokens^{0.5} + 0.25"
+
+
+def test_every_law_of_the_catalogue_has_a_title_without_names_of_parameters():
+    seen = 0
+    for name in laws():
+        if "{" in name:
+            continue
+        one = law(name)
+        if not one.parameters:
+            continue
+        shown = title(one.formula, derived=one.derived, **dict.fromkeys(one.parameters, 0.5))
+        words = set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", shown.partition(" = ")[2]))
+        assert not words & {*one.parameters, *one.derived}, shown
+        assert "e-" not in shown, shown
+        seen += 1
+    assert seen > 50
+
+
+def test_a_parameter_at_a_zero_bound_is_zero():
+    assert title("E + A/x", E=1.545e-19, A=2.0, bounds={"E": 0.0}) == "loss = 0 + 2 / x"
+    fit = two_inputs()
+    fit.parameters["E"].value, fit.certificate.bounds = 1.545e-19, {"E": 0.0}
+    figure = fit_figure(fit)
+    assert "10^" not in figure.title + figure.note
+
+
+def test_an_interval_that_starts_at_a_vanished_number_starts_at_zero():
+    fit = two_inputs()
+    fit.parameters["E"].low = 2.47e-11
+    assert "(0 to " in fit_figure(fit).note
+
+
+def test_the_subtitle_names_the_method():
+    fit = two_inputs(draws=0)
+    fit.interval_method = "profile"
+    for estimate in fit.parameters.values():
+        estimate.low, estimate.high = 0.9 * estimate.value, 1.1 * estimate.value
+    fit.parameters["E"].low = None
+    figure = fit_figure(fit)
+    assert "90% profile likelihood intervals" in figure.subtitle
+    assert "no intervals" not in figure.subtitle
+    assert re.search(r"E 1\.8 \(open to 1\.980\)", figure.note)
+    fit = two_inputs()
+    assert "90% percentile intervals from 50 draws" in fit_figure(fit).subtitle
+    fit.interval_method = "bca"
+    assert "80% BCa intervals from 50 draws" in fit_figure(fit, level=0.8).subtitle
+
+
+def test_a_title_that_may_be_cut_has_its_numbers_in_the_note():
+    fit = two_inputs(draws=0)
+    fit.law.formula += " + 0*(" + "*".join(["params"] * 30) + ")"
+    assert "alpha 0.35" in fit_figure(fit).note
 
 
 def test_intervals_stand_in_the_note():
@@ -163,22 +246,55 @@ def test_without_params_the_wider_input_is_horizontal():
     assert fit_figure(fit).panels[0].x.label == "steps"
 
 
-def test_residuals_are_percent_and_outliers_are_ringed():
-    fit = two_inputs()
+def with_misses(factors, **words):
+    """Two inputs with the losses at some rows multiplied."""
+    fit = two_inputs(**words)
     fit.observed = fit.observed.copy()
-    fit.observed[5] *= 1.3
+    for row, factor in factors.items():
+        fit.observed[row] *= factor
     fit.residuals = np.log(fit.value(fit.constants, fit.points)) - np.log(fit.observed)
+    return fit
+
+
+def test_residuals_are_percent_and_outliers_are_ringed():
+    fit = with_misses({5: 1.08})
     panel = fit_figure(fit).panels[1]
     points, rings = marks(panel, Points)
     predicted = fit.value(fit.constants, fit.points)
     np.testing.assert_allclose(points.x, predicted, rtol=1e-12)
     np.testing.assert_allclose(points.y, 100 * (fit.observed / predicted - 1), rtol=1e-9)
     assert len(rings.x) == 1
-    assert rings.y[0] > 25
+    assert rings.y[0] > 5
     assert [rule.at for rule in marks(panel, Rule)] == [0.0]
     (band,) = marks(panel, Band)
     # the noise was one percent: the robust spread of 72 draws is within a third of it
     assert band.high[0] == pytest.approx(1.0, rel=0.33)
+
+
+def test_far_residuals_stand_at_the_edge_and_are_counted():
+    fit = with_misses({5: 3.0, 6: 2.0, 9: 0.5})
+    panel = fit_figure(fit).panels[1]
+    low, high = panel.y.limits
+    assert -10 < low < -2 < 2 < high < 10
+    points, up, down = marks(panel, Points)
+    assert len(points.x) == len(points.levels) == len(fit.observed) - 3
+    assert (up.symbol, len(up.x), down.symbol, len(down.x)) == ("up", 2, "down", 1)
+    assert re.fullmatch(r"2 off axis, to \+(20|19|21)\d%", up.label)
+    assert re.fullmatch(r"1 off axis, to −(49|50|51)%", down.label)
+    assert all(0.9 * high < y < high for y in up.y)
+    assert all(low < y < 0.9 * low for y in down.y)
+
+
+def test_a_law_that_misses_much_is_not_clipped_and_no_axis_goes_below_minus_hundred_percent():
+    rows = {row: 4.0 if row % 2 else 0.02 for row in range(24)}  # a third of all: no outliers
+    panel = fit_figure(with_misses(rows)).panels[1]
+    assert all(points.symbol in ("dot", "ring") for points in marks(panel, Points))
+    assert panel.y.limits[0] == -100.0
+    assert panel.y.limits[1] > 300
+    one_sided = fit_figure(with_misses(dict.fromkeys(range(24), 1.5))).panels[1]
+    low, high = one_sided.y.limits
+    assert high > 50
+    assert low > -20  # what the data need, not the mirror image of the other side
 
 
 def test_a_perfect_fit_of_few_points_still_draws():
@@ -210,7 +326,7 @@ def test_an_output_that_can_be_negative_gets_differences_and_linear_axes():
     )
     fit.target = "score"
     fit.observed = fit.value(fit.constants, fit.points) + np.array([0.01, -0.02, 0.01, 0.0])
-    fit.residuals = fit.value(fit.constants, fit.points) - fit.observed
+    fit.residuals, fit.ratios = fit.value(fit.constants, fit.points) - fit.observed, False
     figure = fit_figure(fit)
     assert figure.title.startswith("score = ")
     main, right = figure.panels

@@ -15,6 +15,7 @@ class Curve:
 
     x: np.ndarray
     size = 3
+    block = 7
 
     def evaluate(self, u):
         floor, term = np.exp(u[:, :1]), np.exp(u[:, 1:2] - u[:, 2:3] * self.x)
@@ -40,6 +41,7 @@ class Straight:
     """m = X u: what is minimised is then convex."""
 
     rows: np.ndarray
+    block = 7
 
     @property
     def size(self):

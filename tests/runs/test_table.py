@@ -48,7 +48,8 @@ def test_absent_column_names_the_remedy(runs: Runs) -> None:
 @pytest.mark.parametrize(
     ("source", "wanted", "says", "remedy"),
     [
-        ({"N": [7e7, 7e8], "D": [2e9, 2e10]}, "params_nonembedding", "--map params_nonembedding=N (", {"params_nonembedding": "N"}),
+        ({"N": [7e7, 7e8], "D": [2e9, 2e10]}, "params_nonembedding", "--map params_nonembedding=N (",
+         {"params_nonembedding": "N"}),
         ({"non_embedding_params": [7e7, 7e8], "D": [2e9, 2e10]}, "params", "--map params=non_embedding_params (",
          {"params": "non_embedding_params"}),
         ({"active params (M)": [70, 700], "D": [2e9, 2e10]}, "params", '--map params="active params (M)" (',
@@ -97,7 +98,7 @@ def test_labels(runs: Runs) -> None:
     assert runs.labels("seed").tolist() == [0.0, 1.0, 2.0]
     assert runs.labels("sweep <b>").tolist() == ["a", "(missing)", "b"]
     assert runs.labels("final loss").tolist() == [5.0, 4.0, 3.5]  # by the name of the source
-    with pytest.raises(RunsError, match="no column 'swep'.* not recognised: 'sweep <b>', 'momentum'"):
+    with pytest.raises(RunsError, match=r"no column 'swep'.* not recognised: 'sweep <b>', 'momentum'"):
         runs.labels("swep")
 
 

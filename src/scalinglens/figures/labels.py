@@ -54,10 +54,10 @@ def label_rules(axes: Axes, panel: Panel) -> list[Box]:
         x = float(axes.transData.transform((rule.at, axes.get_ylim()[0]))[0])
         gap = 4 * PIXELS
         right, left = box.x1 - x - gap, x - box.x0 - gap
-        lines = wrap(rule.label, right / DPI, face)
+        lines = _broken(rule.label, right / DPI)
         long = max(width(line, face) for line in lines)
         if long > right >= 0.0 and left > right:  # not even its longest word fits: the other side
-            lines = wrap(rule.label, left / DPI, face)
+            lines = _broken(rule.label, left / DPI)
             long = max(width(line, face) for line in lines)
             start = x - gap - long
         else:
@@ -110,6 +110,15 @@ def label_lines(axes: Axes, panel: Panel, taken: Sequence[Box] = ()) -> None:
             zorder=6,
         )
         text.set_in_layout(False)
+
+
+def _broken(text: str, inches: float) -> list[str]:
+    """A text on one line if it fits, else broken after its commas, and at blanks where that is not enough."""
+    face = font(7.5)
+    if width(text, face) <= inches * DPI:
+        return [text]
+    parts = text.replace(", ", ",\n").split("\n")
+    return [line for part in parts for line in wrap(part, inches, face)]
 
 
 def _caption(axes: Axes, panel: Panel, rule: Rule, lines: Sequence[str], x: float, y: float) -> Box:

@@ -237,10 +237,13 @@ def _legend(axes: Axes, panel: Panel, *, with_bar: bool) -> None:
     if not handles:
         return
     # above the panel, where it hides nothing; a colour bar has that place already, and then a corner must do
-    titled = width(panel.title, font(9.5, "bold")) + 8 * PIXELS
-    room = axes.get_window_extent().width - titled
-    wide = [width(str(handle.get_label()), font(7.5)) + 24 * PIXELS for handle in handles]
-    columns = next((n for n in range(len(wide), 1, -1) if n * max(wide) <= room or sum(wide) <= room), 1)
+    # the layout comes later: about an inch of the panel's share goes to its axis labels
+    room = (PANEL_INCHES[0] * panel.weight - 0.9) * DPI - width(panel.title, font(9.5, "bold"))
+    wide = [width(str(handle.get_label()), font(7.5)) + 23 * PIXELS for handle in handles]
+    rows = next(
+        (n for n in range(1, len(wide)) if sum(max(wide[i : i + n]) for i in range(0, len(wide), n)) <= room), 0
+    )
+    columns = -(-len(wide) // rows) if rows else 1
     above = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.005), "ncols": columns, "borderaxespad": 0.0}
     inside = {"loc": "upper right", "ncols": 1}
     legend = axes.legend(

@@ -196,7 +196,7 @@ def _residuals(fit: Any, main: Panel) -> Panel:
         if beyond.any():
             farthest = tick_text(float(f"{side * np.max(side * missed[beyond]):.2g}"), axis_format)
             place = np.full(int(beyond.sum()), (high if side > 0 else low) - 0.02 * side * (high - low))
-            label = f"{int(beyond.sum())} off the axis, to {farthest}"
+            label = f"{int(beyond.sum())} off axis, to {farthest}"
             symbol = "up" if side > 0 else "down"
             marks.append(Points(predicted[beyond], place, ACCENT, symbol=symbol, size=6.0, label=label))
     return Panel(
@@ -227,7 +227,7 @@ def _residual_limits(missed: np.ndarray, spread: float, floor: float) -> tuple[f
 
 def _subtitle(fit: Any, probability: float) -> str:
     runs = f"{len(fit.observed)} runs"
-    name = "" if fit.law.name == fit.law.formula else f"{fit.law.name}, "
+    name = "" if fit.law.name == fit.law.formula or " " in fit.law.name else f"{fit.law.name}, "
     draws = int(np.isfinite(fit.draws).all(axis=1).sum()) if len(fit.draws) else 0  # a failed refit is a row of NaN
     profile = fit.interval_method == "profile"
     if fit.refusal and (draws or profile):

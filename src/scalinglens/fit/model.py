@@ -18,8 +18,9 @@ import numpy as np
 from scalinglens.laws.compiled import Compiled
 from scalinglens.laws.law import Law
 
-__all__ = ["GeneralModel", "LogSumExpModel", "build_model"]
+__all__ = ["GeneralModel", "LogSumExpModel", "build_model", "lanes_at_a_time"]
 
+MEMORY = 1_000_000  # numbers held at once
 FEW = 16  # lanes up to which fewer, larger array operations are faster (measured for 240 rows)
 
 
@@ -32,6 +33,14 @@ def build_model(law: Law, inputs: tuple[np.ndarray, ...]) -> GeneralModel | LogS
     return GeneralModel(len(law.parameters), compiled, inputs)
 
 
+def lanes_at_a_time(rows: int, arrays: int) -> int:
+    """How many lanes to evaluate together: fewer pay for Python, more for fetching memory page by page.
+
+    An evaluation holds about `arrays` arrays [lanes, rows] at once; 8 MB of them are reused from call to call.
+    """
+    return int(np.clip(MEMORY // (rows * arrays), 8, 160))
+
+
 class GeneralModel:
     """Any law, through its compiled first and second derivatives."""
 
@@ -39,6 +48,7 @@ class GeneralModel:
         self.size = size
         self.log = compiled.log
         self.rows = len(inputs[0]) if inputs else 1
+        self.block = lanes_at_a_time(self.rows, compiled.operations)
         self._compiled = compiled
         with np.errstate(all="ignore"):
             self._fixed = compiled.prepare(inputs)
@@ -85,6 +95,7 @@ class LogSumExpModel:
     def __init__(self, size: int, terms: list[tuple[np.ndarray, dict[int, np.ndarray]]]):
         self.size = size
         self.rows = len(terms[0][0])
+        self.block = lanes_at_a_time(self.rows, 4 * len(terms) + 12)
         self._constants = [constant for constant, _ in terms]
         self._places = [sorted(slopes) for _, slopes in terms]
         # each [q_k, rows]; a term without parameters has q_k = 0

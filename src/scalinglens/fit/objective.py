@@ -201,10 +201,13 @@ class Design:
 
     def residuals(self, u: np.ndarray) -> np.ndarray:
         """Residuals [lanes, rows] at coordinates [lanes, p]."""
+        link = _LINKS[getattr(self.model, "log", False), self.loss.space]
+        found = np.empty((len(u), len(self.observed)))
         with np.errstate(all="ignore"):
-            m, _ = self.model.evaluate(u)
-            link = _LINKS[getattr(self.model, "log", False), self.loss.space]
-            return (m if link is None else link(m)[0]) - self.target
+            for k in range(0, len(u), self.model.block):
+                m, _ = self.model.evaluate(u[k : k + self.model.block])
+                found[k : k + self.model.block] = (m if link is None else link(m)[0]) - self.target
+        return found
 
     def minimise(
         self,

@@ -238,8 +238,9 @@ class Fit:
 
     def _where(self, points: Any, columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Input -> values, all of one length."""
+        points = {} if points is None else points
         frame = getattr(points, "frame", points)
-        present = [] if frame is None else list(getattr(frame, "columns", frame))
+        present = list(getattr(frame, "columns", frame))
         given: dict[str, Any] = {name: np.asarray(frame[name]) for name in present if name in self.law.inputs}
         given |= {k: parse_quantity(v) if isinstance(v, str) else np.asarray(v) for k, v in columns.items()}
         arrays = [np.atleast_1d(a) for a in self.law.input_arrays(given)]

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from scalinglens.fit.model import lanes_at_a_time
 from scalinglens.laws import formula as grammar
 from scalinglens.laws.backends import numpy_function
 from scalinglens.laws.domain import roles
@@ -134,26 +135,46 @@ def candidates(
     values: dict[str, np.ndarray] = {name: np.full(len(points), float(value)) for name, value in held.items()}
     for k, (name, (low, high, geometric)) in enumerate(zip(searched, ranges, strict=True)):
         values[name] = low * (high / low) ** points[:, k] if geometric else low + (high - low) * points[:, k]
-    arrays = tuple(values.get(name, np.ones(len(points)))[:, None] for name in law.parameters)
-    shape = (len(points), len(observed))
+    block = lanes_at_a_time(len(observed), 100)
+    solved = [
+        _linear_parameters(
+            law, parts, {name: array[k : k + block] for name, array in values.items()}, inputs, observed, weights, held
+        )
+        for k in range(0, len(points), block)
+    ]
+    values |= {name: np.concatenate([part[name] for part in solved]) for name in solved[0]}
+    return np.stack([values[name] for name in law.parameters], axis=1)
+
+
+def _linear_parameters(
+    law: Law,
+    parts: Separation,
+    values: Mapping[str, np.ndarray],
+    inputs: tuple[np.ndarray, ...],
+    observed: np.ndarray,
+    weights: np.ndarray,
+    held: Mapping[str, float],
+) -> dict[str, np.ndarray]:
+    """Return the linear parameters that fit best in relative error, for each setting [candidates] of the others."""
+    free = [j for j, name in enumerate(parts.linear) if name not in held]
+    if not free:
+        return {}
+    lanes = max((len(array) for array in values.values()), default=1)
+    arrays = tuple(values.get(name, np.ones(lanes))[:, None] for name in law.parameters)
+    shape = (lanes, len(observed))
     with np.errstate(all="ignore"):
         raw = parts.run(arrays, parts.prepare((observed, *inputs) if law.between else inputs))
         basis = [np.broadcast_to(np.exp(r) if log else r, shape) for r, log in zip(raw, parts.logs, strict=True)]
         # an equation is divided by its part without linear parameters: sum_j c_j phi_j/(-phi_0) = 1
         scale = -basis.pop() if law.between and parts.rest else observed
         basis = [np.where(np.isfinite(scale), part / scale, 0.0) if law.between else part / scale for part in basis]
-    offset = basis.pop() if parts.rest and not law.between else np.zeros(len(observed))
-    free = [j for j, name in enumerate(parts.linear) if name not in held]
-    for j, name in enumerate(parts.linear):
-        if name in held:
-            offset = offset + held[name] * basis[j]
-    if free:
+        offset = basis.pop() if parts.rest and not law.between else np.zeros(len(observed))
+        for j, name in enumerate(parts.linear):
+            if name in held:
+                offset = offset + held[name] * basis[j]
         signs = np.array([law.domain(parts.linear[j]).sign for j in free])
-        with np.errstate(all="ignore"):
-            solved = _signed_least_squares(np.stack([basis[j] for j in free], axis=1), 1.0 - offset, weights, signs)
-        for k, j in enumerate(free):
-            values[parts.linear[j]] = solved[:, k]
-    return np.stack([values[name] for name in law.parameters], axis=1)
+        solved = _signed_least_squares(np.stack([basis[j] for j in free], axis=1), 1.0 - offset, weights, signs)
+    return {parts.linear[j]: solved[:, k] for k, j in enumerate(free)}
 
 
 def spread(points: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:

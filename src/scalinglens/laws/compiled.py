@@ -29,6 +29,7 @@ class Compiled:
     log: bool  # the value comes as its logarithm
     gradient: tuple[int, ...]  # which coordinates the results after the value are derivatives by
     hessian: tuple[tuple[int, int], ...]
+    operations: int = 100  # about how many arrays an evaluation holds at once
 
 
 @functools.lru_cache(maxsize=256)
@@ -55,7 +56,7 @@ def compile_law(
     hessian = tuple(sorted(key for key, entry in root.hessian.items() if entry != 0.0)) if mode != "value" else ()
     results = [root.value, *(root.gradient[i] for i in gradient), *(root.hessian[key] for key in hessian)]
     prepare, run = numpy_function(builder, results)
-    return Compiled(prepare, run, log, gradient, hessian)
+    return Compiled(prepare, run, log, gradient, hessian, len(builder.code))
 
 
 @functools.lru_cache(maxsize=256)

@@ -25,7 +25,6 @@ from scalinglens.numerics.cholesky import solve_positive_definite
 
 __all__ = ["Expansion", "Minima", "Model", "Objective", "expand", "minimise"]
 
-BLOCK = 160  # lanes in work at a time: fewer pay for Python, more no longer fit the cache (240 rows)
 MAX_DAMPING = 1e10
 
 
@@ -33,6 +32,7 @@ class Model(Protocol):
     """Values m [lanes, rows] of a model, with sums of their derivatives over rows."""
 
     size: int
+    block: int  # lanes to evaluate at a time
 
     def evaluate(self, u: np.ndarray) -> tuple[np.ndarray, Any]:
         """Return m [lanes, rows] at u [lanes, p], and whatever `assemble` needs."""
@@ -155,7 +155,7 @@ def minimise(
     iterations: int = 200,
     tolerance: float = 1e-12,
     damping: float = 1e-3,
-    block: int = BLOCK,
+    block: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Minima:
     """Minimise the objective from each start.
@@ -167,7 +167,7 @@ def minimise(
         iterations: most iterations per lane.
         tolerance: relative fall of the objective below which a lane may stop.
         damping: first damping; small for starts near their optimum.
-        block: lanes in work at a time.
+        block: lanes in work at a time, by default what suits the model.
         progress: called with (lanes done, lanes).
 
     Returns:
@@ -176,6 +176,7 @@ def minimise(
     Cost: about ten evaluations per lane from a good start.
     """
     _keep_freed_memory()
+    block = block or objective.model.block
     lanes, size = start.shape
     lower = np.broadcast_to(np.asarray(lower, dtype=float), start.shape)
     upper = np.broadcast_to(np.asarray(upper, dtype=float), start.shape)
