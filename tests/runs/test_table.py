@@ -70,7 +70,7 @@ def test_one_parameter_count_can_stand_in_for_another(
     assert says in message
     assert "counting conventions differ" in message
     assert "tokenizer" not in message
-    mapped = read_runs(table, **remedy)
+    mapped = read_runs(table, **remedy)  # type: ignore[arg-type]
     np.testing.assert_allclose(mapped.column(wanted), [7e7, 7e8])
     np.testing.assert_allclose(mapped.column("tokens"), [2e9, 2e10])
 

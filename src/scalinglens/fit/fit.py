@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -82,9 +83,7 @@ def fit(
     Source: objective of Hoffmann et al. 2022, section D.2; solver in `numerics/newton.py`.
     """
     table = runs if isinstance(runs, Runs) else read_runs(runs)
-    chosen = find_law(law)
-    # only the form is fitted: the law keeps the name it was asked for by, and leaves its published constants behind
-    chosen = replace(chosen, name=law.strip() if isinstance(law, str) else law.name, constants={}, tags={})
+    chosen = _form(law.strip() if isinstance(law, str) else law)
     if tie:
         chosen = chosen.with_ties(tie)
     if not chosen.inputs:
@@ -174,6 +173,13 @@ def fit(
         + (() if free else ("every parameter is pinned: nothing was fitted, the objective was evaluated",))
         + _few_spare(len(observed) - len(free), bool(boot or profile)),
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _form(law: str | Law) -> Law:
+    """The law without its published constants: only its form is fitted. It keeps the name it was asked for by."""
+    found = find_law(law)
+    return replace(found, name=law if isinstance(law, str) else law.name, constants={}, tags={})
 
 
 def _check_options(boot: int, interval: str, level: float, starts: int | None, seed: int) -> None:

@@ -135,7 +135,7 @@ def candidates(
     values: dict[str, np.ndarray] = {name: np.full(len(points), float(value)) for name, value in held.items()}
     for k, (name, (low, high, geometric)) in enumerate(zip(searched, ranges, strict=True)):
         values[name] = low * (high / low) ** points[:, k] if geometric else low + (high - low) * points[:, k]
-    block = lanes_at_a_time(len(observed), 100)
+    block = lanes_at_a_time(len(observed), 10 * (1 + len(parts.linear)))
     solved = [
         _linear_parameters(
             law, parts, {name: array[k : k + block] for name, array in values.items()}, inputs, observed, weights, held
