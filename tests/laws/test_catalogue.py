@@ -212,3 +212,16 @@ class TestCost:
             FormulaError, match=r'the constant of "alhpa" belongs to no name in .* \(did you mean "alpha"'
         ):
             Law("wrong", "A/params^alpha", constants={"alhpa": 1.0})
+
+
+def test_the_readme_counts_the_catalogue() -> None:
+    """Every number in the README comes from the repository: these from the catalogue itself."""
+    from pathlib import Path
+
+    from scalinglens.laws import catalogue
+
+    forms = sum(len(catalogue._family(family).get("forms", {})) for family in catalogue.families())
+    names = catalogue.laws()
+    checks = sum(len(catalogue.check(name)) for name in names if "{n}" not in name)
+    said = f"{forms} formulas of {len(catalogue.families())} families under {len(names)} names, with {checks} numeric checks"
+    assert said in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
