@@ -200,7 +200,7 @@ CASES = [
     Case("boot_negative", "asks for -5 refits", "fit runs.csv --boot -5",
          2, ("boot is a number of refits, 0 or more", "got -5")),
     Case("boot_one", "asks for one refit", "fit runs.csv --boot 1",
-         2, ("1 refit", "90% interval", "1000")),
+         2, ("boot=1", "90% interval", "1000")),
     Case("boot_word", "asks for many refits", "fit runs.csv --boot many",
          2, ("--boot", "'many'", "scalinglens fit --help")),
     Case("level_percent", "writes the level in percent", "fit runs.csv --level 90",

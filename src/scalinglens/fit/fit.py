@@ -195,7 +195,7 @@ def _check_options(boot: int, interval: str, level: float, starts: int | None, s
     least = math.ceil(2 / (1 - level) - 1e-9)  # one draw beyond each end
     if 0 < boot < least:
         raise FitError(
-            f"{boot} refit{'s' * (boot != 1)} do not show the ends of a {level:.0%} interval; ask for {least} at least, 1000 is good"
+            f"boot={boot} does not show the ends of a {level:.0%} interval; ask for {least} at least, 1000 is good"
         )
     if starts is not None and (not isinstance(starts, int) or starts < 1):
         raise FitError(f"starts is a positive whole number, got {starts!r}")
