@@ -86,7 +86,6 @@ def profile_intervals(
         raise FitError("the law passes through every run, so a profile has no scale; use boot instead")
     root = deviance_root(design, value, residuals)
     free = np.flatnonzero(design.free)
-    ends: dict[tuple[int, int], float | None] = {}
     guess: dict[tuple[int, int], float] = {}
     reach = 1.0
     pending = [(int(i), side) for i in free for side in (-1, 1)]
@@ -105,8 +104,6 @@ def profile_intervals(
             else:
                 guess[i, side] = float(np.interp(critical, z, steps))
         pending, reach = beyond, reach * 4
-    for key in pending:
-        ends[key] = None
     if guess:
         for _ in range(2):  # refine: the signed root is nearly linear in the parameter
             keys = list(guess)

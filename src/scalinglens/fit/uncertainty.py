@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from scalinglens.fit.objective import Design
+from scalinglens.fit.objective import Design, Progress
 from scalinglens.numerics.bootstrap import CHUNK, resampling_weights
 from scalinglens.numerics.newton import minimise
 from scalinglens.numerics.processes import parallel_map
 
 __all__ = ["bootstrap", "jackknife"]
 
-Progress = Callable[[int, int], None]
 _DAMPING = 0.1  # refits start at the optimum, where a step that is a little too short costs less than one too long
 
 
