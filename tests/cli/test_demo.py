@@ -61,7 +61,7 @@ def test_screen_names_files_and_commands_that_work(capsys: pytest.CaptureFixture
     again = json.loads(capsys.readouterr().out)
     values = {name: estimate["value"] for name, estimate in again["parameters"].items()}
     assert values == pytest.approx(dict(sl.Fit.load("scalinglens-demo/fit.json").values), rel=1e-9)
-    assert main(["predict", "scalinglens-demo/fit.json", "--params", "512", "--steps", "8192", "--noise"]) == 0
+    assert main(["predict", "scalinglens-demo/fit.json", "--params", "512", "--steps", "8192"]) == 0
 
 
 @pytest.mark.usefixtures("small")

@@ -27,7 +27,7 @@ def predictions(done) -> list[dict]:
 
 @pytest.mark.parametrize("noise", [False, True])
 def test_json_is_the_prediction_of_python(run, desk: Path, noise: bool) -> None:
-    flags = ["--noise"] if noise else []
+    flags = [] if noise else ["--law-only"]
     done = run("predict", "fit.json", "--params", "7B,70B", "--tokens", "1.4T", "--level", "0.8", "--json", *flags)
     got = predictions(done)
     frame = sl.Fit.load(desk / "fit.json").predict(params=[7e9, 70e9], tokens=1.4e12, level=0.8, noise=noise)
@@ -40,7 +40,7 @@ def test_json_is_the_prediction_of_python(run, desk: Path, noise: bool) -> None:
 
 def test_screen(run) -> None:
     lines = run("predict", "fit.json", "--params", "1B:100B:3", "--tokens", "1.4T").stdout.splitlines()
-    assert "90% intervals of the law" in lines
+    assert "90% intervals of a single new run" in lines
     assert lines[-4].split() == ["params", "tokens", "loss", "interval"]
     assert [line.split()[0] for line in lines[-3:]] == ["1B", "10B", "100B"]
     low, high = (float(part) for part in lines[-1].split()[3::2])
@@ -49,7 +49,7 @@ def test_screen(run) -> None:
 
 def test_json_says_what_the_screen_says(run, desk: Path) -> None:
     fit = sl.Fit.load(desk / "fit.json")
-    done = run("predict", "fit.json", "--params", "70", "--tokens", "1.4T", "--noise", "--json")
+    done = run("predict", "fit.json", "--params", "70", "--tokens", "1.4T", "--json")
     words = json.loads(done.stdout)
     words.pop("predictions")
     warnings = [*fit.extrapolation(params=70.0, tokens=1.4e12), *fit.warnings]
@@ -67,7 +67,7 @@ def test_json_says_what_the_screen_says(run, desk: Path) -> None:
         "warnings": warnings,
     }
     assert any(warning.startswith("params 70 is") for warning in warnings)
-    screen = run("predict", "fit.json", "--params", "70", "--tokens", "1.4T", "--noise").stdout
+    screen = run("predict", "fit.json", "--params", "70", "--tokens", "1.4T").stdout
     assert screen.startswith(done.stderr)
     for warning in warnings:
         assert f"! {warning}\n" in screen

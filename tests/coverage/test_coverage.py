@@ -70,7 +70,7 @@ BAND = (0.815, 0.965)
 
 
 def test_percentile_and_bca_intervals_cover():
-    shares = coverage(world, 200, loss="squares", boot=200, interval="bca")
+    shares = coverage(world, 200, loss="squares", boot=200, resample="rows", interval="bca")
     assert {"alpha", "a", "ahead", "alpha, percentile"} <= set(shares)
     assert not outside(shares, *BAND)
 
@@ -84,8 +84,8 @@ def test_profile_intervals_of_the_default_loss_cover():
 
 
 def test_runs_resampled_whole_cover_where_rows_do_not():
-    rows = coverage(clustered, 80, loss="squares", boot=150)
-    whole = coverage(clustered, 80, loss="squares", boot=150, groups="run")
+    rows = coverage(clustered, 80, loss="squares", boot=150, resample="rows")
+    whole = coverage(clustered, 80, loss="squares", boot=150, resample="rows", groups="run")
     # negative control: noise shared by six rows makes row intervals of size-related numbers about sqrt(6) too narrow
     assert rows["alpha"] < 0.65
     assert rows["ahead"] < 0.65
@@ -97,9 +97,9 @@ def test_runs_resampled_whole_cover_where_rows_do_not():
 @pytest.mark.slow
 @pytest.mark.parametrize("heavy", [False, True])
 @pytest.mark.parametrize(("options", "low", "high"), [
-    ({"loss": "squares", "boot": 400, "interval": "bca"}, 0.845, 0.945),
+    ({"loss": "squares", "boot": 400, "resample": "rows", "interval": "bca"}, 0.845, 0.945),
     ({"loss": "squares", "interval": "profile"}, 0.845, 0.945),
-    ({"boot": 400, "interval": "bca"}, 0.82, 0.985),
+    ({"boot": 400, "resample": "rows", "interval": "bca"}, 0.82, 0.985),
     ({"interval": "profile"}, 0.84, 0.96),
     ({"loss": "likelihood", "delta": 1.345, "interval": "profile"}, 0.84, 0.95),
 ])  # fmt: skip
@@ -109,4 +109,4 @@ def test_every_kind_of_interval_covers_in_600_worlds(options, low, high, heavy):
 
 @pytest.mark.slow
 def test_runs_resampled_whole_cover_in_400_worlds():
-    assert not outside(coverage(clustered, 400, boot=200, groups="run", loss="squares"), 0.80, 0.95)
+    assert not outside(coverage(clustered, 400, boot=200, resample="rows", groups="run", loss="squares"), 0.80, 0.95)

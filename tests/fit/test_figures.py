@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scalinglens.fit.estimate import Estimate
 from scalinglens.figures.figure import Band, Line, Points, Rule
 from scalinglens.figures.matplotlib import draw
 from scalinglens.fit.figures import fit_figure, law_text
@@ -39,10 +40,11 @@ class StandIn:
 
     def interval(self, name, level=None):
         if level in (None, self.level):
-            return self.parameters[name].low, self.parameters[name].high
-        return tuple(np.quantile(self.draws[:, list(self.parameters).index(name)], [(1 - level) / 2, (1 + level) / 2]))
+            return self.parameters[name]
+        ends = np.quantile(self.draws[:, list(self.parameters).index(name)], [(1 - level) / 2, (1 + level) / 2])
+        return Estimate(self.parameters[name].value, *ends, level)
 
-    def predict(self, points, level=0.9):
+    def predict(self, points, level=0.9, noise=True):
         frame = pd.DataFrame(points)
         frame["loss"] = self.value(self.constants, points)
         frame["low"], frame["high"] = np.nan, np.nan
@@ -337,7 +339,7 @@ def test_an_output_that_can_be_negative_gets_differences_and_linear_axes():
 
 
 def refuse_intervals(fit):
-    fit.predict = lambda points, level=0.9: pd.DataFrame(points).assign(
+    fit.predict = lambda points, level=0.9, noise=True: pd.DataFrame(points).assign(
         loss=fit.value(fit.constants, points), low=np.nan, high=np.nan
     )
 

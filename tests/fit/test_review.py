@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 import scalinglens as sl
 from scalinglens.errors import FitError, FormulaError, PredictionError, SavedFitError
@@ -47,8 +49,9 @@ def test_intervals_are_refused_when_many_refits_fail(runs):
 def test_interval_at_another_level(runs):
     found = sl.fit(runs, FORM, boot=200)
     narrow, wide = found.interval("alpha", 0.5), found.interval("alpha", 0.98)
-    assert wide[0] < narrow[0] < found.values["alpha"] < narrow[1] < wide[1]
-    assert found.interval("alpha") == (found.parameters["alpha"].low, found.parameters["alpha"].high)
+    assert wide.low < narrow.low < found.values["alpha"] < narrow.high < wide.high
+    assert (narrow.level, wide.level) == (0.5, 0.98)
+    assert found.interval("alpha") == found.parameters["alpha"]
     with pytest.raises(FitError, match='no "alhpa"'):
         found.interval("alhpa")
     profiled = sl.fit(runs, FORM, interval="profile")
@@ -62,13 +65,15 @@ def test_predictions_of_a_bca_fit_are_bca(runs):
     found = sl.fit(runs, FORM, boot=200, interval="bca")
     E, A, alpha = found.draws.T
     left = found.left_out.T
+    value = found.predict(params=1e10)["loss"][0]
+    widening = student_t.ppf(0.95, 36 - 3) / norm.ppf(0.95)
     low, high = bca_interval(
-        (E + A / 1e10**alpha)[:, None],
-        np.array([found.predict(params=1e10)["loss"][0]]),
+        (value * ((E + A / 1e10**alpha) / value) ** widening)[:, None],
+        np.array([value]),
         (left[0] + left[1] / 1e10 ** left[2])[:, None],
         0.9,
     )
-    row = found.predict(params=1e10).iloc[0]
+    row = found.predict(params=1e10, noise=False).iloc[0]
     assert (row.low, row.high) == pytest.approx((low[0], high[0]), rel=1e-12)
 
 
@@ -97,7 +102,7 @@ def test_residuals_are_differences_where_the_law_is_negative():
     found = sl.fit({"params": params, "loss": loss}, law, space="linear", loss="squares", boot=30)
     assert not found.ratios
     np.testing.assert_allclose(found.residuals, found.predict(params=params)["loss"] - loss, atol=1e-15)
-    assert found.predict(params=1e10, noise=True)["low"][0] < found.predict(params=1e10)["low"][0] < 0
+    assert found.predict(params=1e10)["low"][0] < found.predict(params=1e10, noise=False)["low"][0] < 0
 
 
 def test_what_cannot_be_fitted_is_refused(runs):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from scipy.optimize import brentq
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
+from scipy.stats import t as student_t
 
 from scalinglens.fit import fit
 from scalinglens.numerics.bootstrap import resampling_weights
@@ -21,6 +22,11 @@ def world(seed=0, rows=60, noise=0.01):
     )
 
 
+def spread(draws, value, freedom=60 - 5):
+    """Draws moved away from the estimate by Student's t over the normal: their scale is an estimate."""
+    return value * (draws / value) ** (student_t.ppf(0.95, freedom) / norm.ppf(0.95))
+
+
 def finite(found):
     """The draws whose refit converged; nearly all must."""
     good = np.all(np.isfinite(found.draws), axis=1)
@@ -35,7 +41,7 @@ def runs():
 
 @pytest.mark.parametrize("options", [{}, {"loss": "squares"}, {"loss": "likelihood"}, {"groups": "site"}])
 def test_each_draw_is_a_fit_of_its_resample(runs, options):
-    found = fit(runs, FORM, boot=20, seed=2, **options)
+    found = fit(runs, FORM, boot=20, resample="rows", seed=2, **options)
     groups = np.arange(len(runs)) // (4 if "groups" in options else 1)
     rest = {k: v for k, v in options.items() if k != "groups"}
     for draw, weights in zip(found.draws[:6], resampling_weights(groups, 6, seed=2), strict=True):
@@ -51,7 +57,7 @@ def test_each_draw_is_a_fit_of_its_resample(runs, options):
 
 
 def test_leaving_one_out_is_a_fit_without_it(runs):
-    found = fit(runs, FORM, loss="squares", boot=100, interval="bca", groups="site")
+    found = fit(runs, FORM, loss="squares", boot=100, resample="rows", interval="bca", groups="site")
     assert found.left_out is not None
     assert len(found.left_out) == 15
     for site in (0, 7, 14):
@@ -136,15 +142,17 @@ def test_intervals_of_three_kinds_agree_where_everything_is_nearly_normal():
 
 
 def test_predictions_carry_the_draws(runs):
-    found = fit(runs, FORM, boot=200)
-    frame = found.predict(params=[1e9, 7e10], tokens=[2e10, 1.4e12])
+    found = fit(runs, FORM, boot=200, resample="rows")
+    frame = found.predict(params=[1e9, 7e10], tokens=[2e10, 1.4e12], noise=False)
     direct = np.array([
         [E + A / N**al + B / D**be for N, D in ((1e9, 2e10), (7e10, 1.4e12))]
         for E, A, al, B, be in finite(found)[:, [found.law.parameters.index(n) for n in ("E", "A", "alpha", "B", "beta")]]
     ])  # fmt: skip
+    direct = spread(direct, frame["loss"].to_numpy())
     np.testing.assert_allclose(frame["low"], np.quantile(direct, 0.05, axis=0), rtol=1e-9)
     np.testing.assert_allclose(frame["high"], np.quantile(direct, 0.95, axis=0), rtol=1e-9)
-    wide = found.predict(params=[1e9, 7e10], tokens=[2e10, 1.4e12], noise=True)
+    np.testing.assert_allclose(found.sample(params=[1e9, 7e10], tokens=[2e10, 1.4e12]), direct, rtol=1e-9)
+    wide = found.predict(params=[1e9, 7e10], tokens=[2e10, 1.4e12])
     # a single run scatters by 1%: its interval is wider than the law's by about 1.645 times that, in quadrature
     scatter = np.std(found.residuals)
     for k in range(2):
@@ -154,10 +162,10 @@ def test_predictions_carry_the_draws(runs):
 
 
 def test_frontier_intervals_are_those_of_the_draws(runs):
-    found = fit(runs, FORM, boot=200)
+    found = fit(runs, FORM, boot=200, resample="rows")
     order = [found.law.parameters.index(n) for n in ("alpha", "beta")]
     draws = finite(found)
-    a = draws[:, order[1]] / draws[:, order].sum(axis=1)
+    a = spread(draws[:, order[1]] / draws[:, order].sum(axis=1), found.derived["a"].value)
     assert found.derived["a"].low == pytest.approx(np.quantile(a, 0.05))
     assert found.derived["a"].value == pytest.approx(
         found.values["beta"] / (found.values["alpha"] + found.values["beta"])
@@ -171,7 +179,7 @@ def test_frontier_intervals_are_those_of_the_draws(runs):
 
 
 def test_few_groups_are_warned_about(runs):
-    found = fit(runs, FORM, boot=20, groups=np.arange(len(runs)) % 4)
+    found = fit(runs, FORM, boot=20, resample="rows", groups=np.arange(len(runs)) % 4)
     assert any("only 4 groups are resampled" in warning for warning in found.warnings)
 
 
@@ -179,6 +187,6 @@ def test_draws_are_the_same_bits_on_one_processor_and_on_two(runs, monkeypatch):
     found = []
     for processors in ("1", "2"):
         monkeypatch.setenv("SCALINGLENS_PROCESSES", processors)
-        found.append(fit(runs, FORM, loss="squares", boot=1100).draws)
+        found.append(fit(runs, FORM, loss="squares", boot=1100, resample="rows").draws)
     assert np.array_equal(found[0], found[1], equal_nan=True)
     assert found[0].shape == (1100, 5)

@@ -88,7 +88,7 @@ class Demo:
         print(f"\n{result}\n\n{_known(result, words)}\n\n{_rows(words)}\n\n{_says(result, words)}\n")
         print(f"Files: {', '.join(files.values())}. Do it again by hand:")
         print(f'  scalinglens fit {files["runs.csv"]} --law "{LAW}" --where "held_out == 0" --boot {BOOT}')
-        print(f"  scalinglens predict {files['fit.json']} --params 512 --steps 8192 --noise")
+        print(f"  scalinglens predict {files['fit.json']} --params 512 --steps 8192")
         return 0
 
 

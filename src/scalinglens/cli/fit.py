@@ -76,10 +76,13 @@ class Fit:
     """Bootstrap refits for intervals; 1000 is a good number, 0 means none."""
 
     groups: Column = ""
-    """Column whose groups of runs are resampled whole, as in params; single runs by default."""
+    """Column of the groups of runs that share noise, as in run or params; single runs by default."""
 
-    interval: Annotated[str, arg(metavar="percentile|bca|profile")] = "percentile"
-    """How intervals are made; profile needs no bootstrap."""
+    resample: Annotated[str, arg(metavar="parametric|rows|wild")] = "parametric"
+    """What each refit sees: noise as estimated, resampled runs (or groups), or residuals with random signs."""
+
+    interval: Annotated[str, arg(metavar="percentile|bca|profile|delta")] = "percentile"
+    """How intervals are made; profile and delta need no bootstrap."""
 
     level: float = 0.9
     """Probability of the intervals."""
@@ -132,6 +135,7 @@ class Fit:
                 target=self.target or None,
                 boot=self.boot,
                 groups=self.groups or None,
+                resample=self.resample,
                 interval=self.interval,
                 level=self.level,
                 starts=self.starts,

@@ -26,7 +26,7 @@ __all__ = ["Predict", "parse"]
 Flag = Annotated[bool, arg(help_behavior_hint="")]
 
 OWN = ("--points", "--level", "--at")
-FLAGS = ("--noise", "--json", "--help")
+FLAGS = ("--law-only", "--json", "--help")
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Predict:
     level: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="")] = None
     """Probability of the intervals; that of the fit if not given."""
 
-    noise: Flag = False
-    """Make the interval one for a single new run, with its own scatter, and not for the law alone."""
+    law_only: Flag = False
+    """Make the interval one for the law itself, the mean of many runs, and not for a single new run with its scatter."""
 
     json: Flag = False
     """Print JSON and nothing else on stdout."""
@@ -69,7 +69,7 @@ class Predict:
         if runs is not None:
             print(runs.summary(), file=screen, end="\n\n")
         table = {} if runs is None else {name: runs.column(name) for name in law.inputs if name in runs.columns}
-        frame, words = _predicted(fit, law, _even({**table, **columns}), self.level, self.noise)
+        frame, words = _predicted(fit, law, _even({**table, **columns}), self.level, not self.law_only)
         print(f"{_says(words, law)}\n{_interval(words)}", file=screen)
         print(*(f"! {warning}" for warning in words["warnings"]), "", sep="\n", file=screen, flush=True)
         print(json.dumps({**words, "predictions": _rows(frame)}, indent=1) if self.json else _table(frame))
@@ -97,7 +97,7 @@ def _columns(law: Law, texts: Mapping[str, str]) -> dict[str, list[float]]:
     for name in texts:
         if name not in law.inputs:
             option = name.replace("_", "-")
-            near = did_you_mean(f"--{option}", [f"--{word}" for word in (*law.inputs, "points", "level", "noise")])
+            near = did_you_mean(f"--{option}", [f"--{word}" for word in (*law.inputs, "points", "level", "law-only")])
             raise PredictionError(
                 f"the law {law.name} has no input {name!r}{near}; it needs {', '.join(f'--{n}' for n in law.inputs)}"
             )
@@ -121,7 +121,7 @@ def _predicted(
     import pandas as pd
 
     words: dict[str, Any] = {"schema": 1, "law": law.name, "formula": law.formula}
-    tail = {"noise": noise, "citation": law.about.get("citation") or law.source or None}
+    tail = {"noise": noise and fit is not None, "citation": law.about.get("citation") or law.source or None}
     if fit is not None:
         frame = fit.predict(points, level=level, noise=noise)
         refusal = fit.refusal or (
@@ -130,9 +130,9 @@ def _predicted(
         words |= {"status": fit.status, "level": fit.level if level is None else level, "refusal": refusal or None}
         words |= {"parameters": dict(fit.values), "runs": {name: fit.table[name] for name in ("used", "origin")}}
         return frame, {**words, **tail, "warnings": [*fit.extrapolation(points), *fit.warnings]}
-    if noise or level is not None:
+    if level is not None:
         raise FitError(
-            f"a published law has no intervals, so --{'noise' if noise else 'level'} cannot be met; "
+            "a published law has no intervals, so --level cannot be met; "
             "fit the law to runs with --boot 1000 --save fit.json and predict from that file"
         )
     value = law.value(None, points)  # first, because it checks the points

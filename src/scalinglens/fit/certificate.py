@@ -12,7 +12,7 @@ from scalinglens.fit.search import Basin, Search
 from scalinglens.numerics.kernel import robust_scale, share_within
 from scalinglens.numerics.newton import expand
 
-__all__ = ["STATUSES", "Certificate", "certify"]
+__all__ = ["STATUSES", "Certificate", "certify", "quadratic_half_width"]
 
 STATUSES = ("certified", "at_bound", "not_identified", "not_converged")
 
@@ -59,7 +59,7 @@ def certify(design: Design, found: Search) -> tuple[str, Certificate]:
     """
     names = design.law.parameters
     u = found.u[None]
-    threshold = _threshold(design, found.u)
+    threshold = quadratic_half_width(design, found.u)
     here = expand(design.objective(threshold), u)
     gram = expand(design.objective(np.inf), u).majorant[0]
     bounds = _bounds_hit(design, found.u, here.gradient[0])
@@ -127,7 +127,7 @@ def certify(design: Design, found: Search) -> tuple[str, Certificate]:
     return status, certificate
 
 
-def _threshold(design: Design, u: np.ndarray) -> float:
+def quadratic_half_width(design: Design, u: np.ndarray) -> float:
     """The half-width of the quadratic part of the loss at the optimum, in units of the residual."""
     loss = design.loss
     if loss.name == "huber":

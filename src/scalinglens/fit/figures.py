@@ -72,10 +72,10 @@ def fit_figure(fit: Any, *, level: float | None = None) -> Figure:
     probability = float(fit.level if level is None else level)
     if len(inputs) == 1:
         main = _one_input(fit, inputs[0], probability)
-    elif len(inputs) == 2:
+    elif len(inputs) == 2 and "schedule" not in inputs:
         main = _two_inputs(fit, *_horizontal_first(fit.points, inputs), probability)
     else:
-        main = _predicted_observed(fit, inputs)
+        main = _predicted_observed(fit, tuple(name for name in inputs if name != "schedule"))
     title = law_text(fit)
     return Figure(
         title=title,
@@ -248,7 +248,8 @@ def _note(fit: Any, probability: float, title: str) -> str:
     level = None if fit.interval_method == "profile" else probability
     pieces = []
     for name in fit.parameters:
-        low, high = (_finite(end) for end in fit.interval(name, level))
+        estimate = fit.interval(name, level)
+        low, high = _finite(estimate.low), _finite(estimate.high)
         if (low is not None or high is not None) and not _vanished(fit, name):
             ends = ["open" if end is None else _end(end, low, high) for end in (low, high)]
             pieces.append(f"{name} {powers(_shown(fit, name))} ({ends[0]} to {ends[1]})")
@@ -284,7 +285,8 @@ def _finite(end: float | None) -> float | None:
 def _predict(
     fit: Any, points: Mapping[str, np.ndarray], probability: float | None
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    frame = fit.predict(points) if probability is None else fit.predict(points, level=probability)
+    level = fit.level if probability is None else probability
+    frame = fit.predict(points, level=level, noise=False)
     output = next(name for name in frame.columns if name not in (*points, "low", "high"))
     loss = np.asarray(frame[output], dtype=float)
     if probability is None or not len(fit.draws) or not {"low", "high"} <= set(frame.columns):

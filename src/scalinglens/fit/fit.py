@@ -12,11 +12,15 @@ import numpy as np
 
 from scalinglens.errors import FitError, did_you_mean
 from scalinglens.fit.certificate import certify
+from scalinglens.fit.covariance import absorbed_by_groups, coordinate_covariance
+from scalinglens.fit.curves.schedule import curve_blocks, law_inputs
+from scalinglens.fit.estimate import check_level
+from scalinglens.fit.inputs import with_curve_input
 from scalinglens.fit.objective import Design, Loss
 from scalinglens.fit.profile import profile_intervals
-from scalinglens.fit.result import REFUSED, Fit, check_level
+from scalinglens.fit.result import REFUSED, Fit
 from scalinglens.fit.search import search
-from scalinglens.fit.uncertainty import bootstrap, jackknife
+from scalinglens.fit.uncertainty import RESAMPLES, bootstrap, jackknife, normal_draws
 from scalinglens.laws.catalogue import law as find_law
 from scalinglens.laws.law import Law
 from scalinglens.numerics.processes import single_threaded_blas
@@ -24,7 +28,8 @@ from scalinglens.runs import Runs, read_runs
 
 __all__ = ["fit"]
 
-INTERVALS = ("percentile", "bca", "profile")
+INTERVALS = ("percentile", "bca", "profile", "delta")
+NORMAL_DRAWS = 1000  # of the delta method, where no other number was asked for
 FEW_SPARE = 5  # runs beyond the number of parameters below which intervals are known to be too narrow
 
 
@@ -32,6 +37,7 @@ def fit(
     runs: Any,
     law: str | Law,
     *,
+    x: str | None = None,
     loss: str = "huber",
     delta: float = 1e-3,
     space: str = "log",
@@ -42,6 +48,7 @@ def fit(
     target: str | None = None,
     boot: int = 0,
     groups: str | np.ndarray | None = None,
+    resample: str = "parametric",
     interval: str = "percentile",
     level: float = 0.9,
     starts: int | None = None,
@@ -54,7 +61,9 @@ def fit(
 
     Args:
         runs: `Runs`, or anything `read_runs` takes.
-        law: name in the catalogue, or a formula; only the form of a published law is used, never its constants.
+        law: name in the catalogue, or a formula; only the form of a published law is used, never its constants. "auto"
+            pools the laws that forecast this table best, see `fit.compare.auto.auto_fit`.
+        x: column that is the x of a one-variable law (`caballero2022`); needed where several columns vary.
         loss: "huber", "squares", "lad" (least absolute deviations) or "likelihood" (Huber's density, scale profiled out).
         delta: where Huber's loss turns linear, in units of the residual (of its scale for "likelihood").
         space: "log", "linear" or "log1p": residuals of ln loss, of loss, or of ln(1 + loss).
@@ -63,9 +72,13 @@ def fit(
         pin: parameter -> value that it is held at.
         tie: parameter -> formula in the others ("beta": "alpha").
         target: column to fit, by default the law's output, which is `loss` for most.
-        boot: number of bootstrap refits (0: none). groups: column or labels whose groups are resampled whole (runs,
-            model sizes); rows are resampled without it.
-        interval: "percentile", "bca" or "profile" (profile likelihood; needs no boot).
+        boot: number of bootstrap refits (0: none). groups: column or labels of runs that share noise (checkpoints of a
+            run, runs of a model size); every run has its own without it.
+        resample: what each refit sees: the law with "parametric" noise of the estimated scale, growth and group share
+            (best calibrated, see benchmarks/results/coverage.json); resampled "rows", or whole groups (asks nothing of the
+            noise, and is what most papers do); the residuals with random signs ("wild").
+        interval: "percentile", "bca", "profile" (profile likelihood) or "delta" (robust covariance); the last two need no
+            boot.
         level: probability of the intervals.
         starts: independent starts, chosen by the law's difficulty by default.
         seed: of starts and resamples; same seed, same numbers, whatever the number of processors.
@@ -83,6 +96,8 @@ def fit(
     Source: objective of Hoffmann et al. 2022, section D.2; solver in `numerics/newton.py`.
     """
     table = runs if isinstance(runs, Runs) else read_runs(runs)
+    if isinstance(law, str) and law.strip() == "auto":
+        return _auto(table, locals())
     chosen = _form(law.strip() if isinstance(law, str) else law)
     if tie:
         chosen = chosen.with_ties(tie)
@@ -93,11 +108,11 @@ def fit(
             f"{next(filter(None, (did_you_mean(n, table.columns) for n in chosen.parameters)), '')}; the runs have {known}"
         )
     penalty = Loss(loss, delta, space, asymmetry)
-    _check_options(boot, interval, level, starts, seed)
+    _check_options(boot, resample, interval, level, starts, seed)
     held = _pins(chosen, pin)
     goal = _target(table, chosen, target)
-    table = table.complete(*chosen.inputs, goal)
-    inputs = tuple(table.column(name) for name in chosen.inputs)
+    table = with_curve_input(table, chosen, x, goal)
+    table, inputs = law_inputs(table, chosen, goal)
     observed = table.column(goal)
     _check_values(table, chosen, inputs, goal, observed, space)
     free = [name for name in chosen.parameters if name not in held]
@@ -114,12 +129,19 @@ def fit(
     with single_threaded_blas():
         found = search(design, starts=starts, seed=seed, progress=progress)
         status, certificate = certify(design, found)
-        labels = _groups(table, groups)
-        draws, left_out, profile = np.empty((0, len(chosen.parameters))), None, None
-        if boot and status not in REFUSED and free:
-            draws = bootstrap(design, found.u, labels, boot, seed, progress)
+        labels = curve_blocks(table) if groups is None and chosen.scheduled else _groups(table, groups)
+        draws, left_out, profile, covariance = np.empty((0, len(chosen.parameters))), None, None, None
+        absorbed = absorbed_by_groups(design, found.u, labels)
+        sound = bool(status not in REFUSED and free)
+        if sound and interval in ("delta", "profile"):
+            covariance = coordinate_covariance(design, found.u, labels)
+            covariance = covariance if np.all(np.isfinite(covariance)) else None
+        if sound and interval == "delta" and covariance is not None:
+            draws = normal_draws(design, found.u, covariance, boot or NORMAL_DRAWS, seed)
+        elif sound and boot:
+            draws = bootstrap(design, found.u, labels, boot, seed, progress, resample)
             left_out = jackknife(design, found.u, labels) if interval == "bca" else None
-        if interval == "profile" and status not in REFUSED and free:
+        if sound and interval == "profile":
             errors = np.array([certificate.coordinate_errors.get(name, np.nan) for name in chosen.parameters])
             profile = profile_intervals(design, found.u, found.value, errors, level)
 
@@ -146,8 +168,11 @@ def fit(
         residuals=residuals,
         ratios=ratios,
         weights=row_weights,
+        groups=labels,
+        absorbed=absorbed,
         draws=draws,
         left_out=left_out,
+        covariance=covariance,
         profile=profile,
         level=level,
         interval_method=interval,
@@ -163,6 +188,7 @@ def fit(
         settings={
             "boot": boot,
             "groups": groups if isinstance(groups, str) else None if groups is None else "given",
+            "resample": resample,
             "seed": seed,
             "weights": weights if isinstance(weights, str) else None if weights is None else "given",
             "starts": starts,
@@ -175,6 +201,13 @@ def fit(
     )
 
 
+def _auto(table: Runs, options: dict[str, Any]) -> Any:
+    """Hand over to the pool of laws; it calls `fit` for each of them."""
+    from scalinglens.fit.compare.auto import auto_fit
+
+    return auto_fit(table, **{name: value for name, value in options.items() if name not in ("runs", "law", "table")})
+
+
 @functools.lru_cache(maxsize=64)
 def _form(law: str | Law) -> Law:
     """The law without its published constants: only its form is fitted. It keeps the name it was asked for by."""
@@ -182,12 +215,18 @@ def _form(law: str | Law) -> Law:
     return replace(found, name=law if isinstance(law, str) else law.name, constants={}, tags={})
 
 
-def _check_options(boot: int, interval: str, level: float, starts: int | None, seed: int) -> None:
+def _check_options(
+    boot: int, resample: str, interval: str, level: float, starts: int | None, seed: int
+) -> None:
     if isinstance(boot, bool) or not isinstance(boot, int | np.integer) or boot < 0:
         raise FitError(f"boot is a number of refits, 0 or more, got {boot!r}")
     if interval not in INTERVALS:
         raise FitError(
             f'unknown interval "{interval}"{did_you_mean(interval, INTERVALS)}; known are {", ".join(INTERVALS)}'
+        )
+    if resample not in RESAMPLES:
+        raise FitError(
+            f'unknown resample "{resample}"{did_you_mean(resample, RESAMPLES)}; known are {", ".join(RESAMPLES)}'
         )
     if interval == "bca" and not boot:
         raise FitError("bca intervals come from bootstrap draws; add boot=1000")

@@ -188,32 +188,36 @@ class Design:
         """What the model is compared with, in the space of the residuals."""
         return _SPACES[self.loss.space](self.observed)
 
-    def objective(self, threshold: float | np.ndarray, weights: np.ndarray | None = None) -> Objective:
-        """The minimiser's problem at one threshold of Huber's loss."""
+    def objective(
+        self, threshold: float | np.ndarray, weights: np.ndarray | None = None, target: np.ndarray | None = None
+    ) -> Objective:
+        """The minimiser's problem at one threshold of Huber's loss; another target makes it one of made-up data."""
         return Objective(
             model=self.model,
-            target=self.target,
+            target=self.target if target is None else target,
             weights=self.weights if weights is None else weights,
             threshold=threshold,
             link=_LINKS[getattr(self.model, "log", False), self.loss.space],
             asymmetry=self.loss.asymmetry,
         )
 
-    def residuals(self, u: np.ndarray) -> np.ndarray:
+    def residuals(self, u: np.ndarray, target: np.ndarray | None = None) -> np.ndarray:
         """Residuals [lanes, rows] at coordinates [lanes, p]."""
+        target = self.target if target is None else target
         link = _LINKS[getattr(self.model, "log", False), self.loss.space]
         found = np.empty((len(u), len(self.observed)))
         with np.errstate(all="ignore"):
             for k in range(0, len(u), self.model.block):
                 m, _ = self.model.evaluate(u[k : k + self.model.block])
-                found[k : k + self.model.block] = (m if link is None else link(m)[0]) - self.target
-        return found
+                found[k : k + self.model.block] = m if link is None else link(m)[0]
+        return found - target
 
     def minimise(
         self,
         start: np.ndarray,
         weights: np.ndarray | None = None,
         *,
+        target: np.ndarray | None = None,
         lower: np.ndarray | None = None,
         upper: np.ndarray | None = None,
         progress: Progress | None = None,
@@ -221,7 +225,7 @@ class Design:
         iterations: int = 200,
         rough: bool = False,
     ) -> Minima:
-        """Minimise the loss from each start [lanes, p], weights [rows] or [lanes, rows].
+        """Minimise the loss from each start [lanes, p], weights and target [rows] or [lanes, rows].
 
         `rough` stops short of the last digits where the loss has a corner (lad, likelihood), for refits whose scatter is
         what matters. The returned objective values are those of the loss itself, at the returned points.
@@ -235,25 +239,27 @@ class Design:
         name, delta = self.loss.name, self.loss.delta
         if name in ("huber", "squares"):
             threshold = delta if name == "huber" else np.inf
-            return minimise(self.objective(threshold, weights), start, damping=damping, progress=progress, **bounds)
+            problem = self.objective(threshold, weights, target)
+            return minimise(problem, start, damping=damping, progress=progress, **bounds)
         # lad and likelihood: nearly every residual ends in the linear part; narrow the corner step by step
         every = np.broadcast_to(weights, (len(start), len(self.observed)))
-        typical = np.median(np.abs(self.residuals(start)), axis=-1)
+        typical = np.median(np.abs(self.residuals(start, target)), axis=-1)
         typical = np.where(np.isfinite(typical) & (typical > 0), typical, 1.0)
         threshold = typical * (0.1 if rough else 1.0)
         spent = np.zeros(len(start), dtype=int)
         for _ in range(_STAGES):
-            found = minimise(self.objective(threshold, weights), start, damping=damping, progress=progress, **bounds)
+            problem = self.objective(threshold, weights, target)
+            found = minimise(problem, start, damping=damping, progress=progress, **bounds)
             start, spent = found.u, spent + found.iterations
             goal = np.full(len(start), _LAD)
             if name == "likelihood":
-                goal = delta * self.loss.scale(self.residuals(start), every)
+                goal = delta * self.loss.scale(self.residuals(start, target), every)
             if rough:
                 goal = np.maximum(goal, _ROUGH * typical)
             if np.all(np.abs(np.log(threshold / goal)) < 1e-3):
                 break
             threshold = np.maximum(threshold / _NARROWING, goal)
-        return replace(found, value=self.loss.value(self.residuals(found.u), weights), iterations=spent)
+        return replace(found, value=self.loss.value(self.residuals(found.u, target), weights), iterations=spent)
 
 
 def _exp_link(m: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

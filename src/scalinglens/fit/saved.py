@@ -20,11 +20,13 @@ from scalinglens.fit.objective import Loss
 from scalinglens.fit.search import Basin
 from scalinglens.laws.domain import Domain
 from scalinglens.laws.law import Law
+from scalinglens.laws.schedule import Schedule
 
 if TYPE_CHECKING:
-    from scalinglens.fit.result import Estimate, Fit
+    from scalinglens.fit.estimate import Estimate
+    from scalinglens.fit.result import Fit
 
-__all__ = ["SCHEMA", "load", "save", "to_dict"]
+__all__ = ["SCHEMA", "load", "restored", "save", "to_dict", "to_document", "write_document"]
 
 SCHEMA = 1
 
@@ -69,6 +71,11 @@ def to_dict(fit: Fit) -> dict[str, Any]:
 
 def save(fit: Fit, path: str | Path) -> None:
     """Write a fit, with its draws and data points, to one JSON file; a crash leaves the old file or none."""
+    write_document(to_document(fit), path)
+
+
+def to_document(fit: Fit) -> dict[str, Any]:
+    """Return everything that brings a fit back, as plain data."""
     law = fit.law
     state = {
         "law": {
@@ -83,22 +90,31 @@ def save(fit: Fit, path: str | Path) -> None:
             **({"between": list(law.between)} if law.between else {}),
         },
         "values": dict(fit.values),
-        "points": {name: array.tolist() for name, array in fit.points.items()},
+        **_points(fit.points),
         "observed": fit.observed.tolist(),
         "residuals": fit.residuals.tolist(),
         "ratios": fit.ratios,
         "weights": fit.weights.tolist(),
+        "groups": fit.groups.tolist(),
+        "absorbed": fit.absorbed,
         "draws": fit.draws.tolist(),
         "left_out": None if fit.left_out is None else fit.left_out.tolist(),
+        "covariance": None if fit.covariance is None else fit.covariance.tolist(),
         "profile": None if fit.profile is None else {name: list(ends) for name, ends in fit.profile.items()},
         "table": dict(fit.table),
         "settings": dict(fit.settings),
         "bounds": dict(fit.certificate.bounds),
     }
+    # a refit that failed is a row of NaN among the draws, and JSON has none
+    return to_dict(fit) | {"saved": _finite(state)}
+
+
+def write_document(document: Mapping[str, Any], path: str | Path) -> None:
+    """Write plain data with the versions that made it and a checksum."""
     from scalinglens import __version__
 
-    document = to_dict(fit) | {
-        "saved": _finite(state),  # a refit that failed is a row of NaN among the draws, and JSON has none
+    document = {
+        **document,
         "versions": {
             "scalinglens": __version__,
             "python": platform.python_version(),
@@ -111,8 +127,8 @@ def save(fit: Fit, path: str | Path) -> None:
         part.write_text(json.dumps(document), encoding="utf-8")
 
 
-def load(path: str | Path) -> Fit:
-    """Read a fit written by `save`.
+def load(path: str | Path) -> Any:
+    """Read a fit, or a pool of fits, written by its `save`.
 
     Raises:
         SavedFitError: the file is missing, truncated, altered, no saved fit, or of an unknown version.
@@ -138,10 +154,15 @@ def load(path: str | Path) -> Fit:
         raise SavedFitError(f"{path} has schema {document.get('schema')!r}, this version reads {SCHEMA}; fit again")
     if _digest({name: part for name, part in document.items() if name != "checksum"}) != document.get("checksum"):
         raise SavedFitError(f"{path} was altered after it was saved (its checksum does not fit); fit again")
-    return _restored(document)
+    if "pool" in document["saved"]:
+        from scalinglens.fit.compare.pooled_text import restored as restored_pool
+
+        return restored_pool(document)
+    return restored(document)
 
 
-def _restored(document: Mapping[str, Any]) -> Fit:
+def restored(document: Mapping[str, Any]) -> Fit:
+    """Return the fit that `to_document` made plain data of."""
     from scalinglens.fit.result import Fit
 
     state = document["saved"]
@@ -174,13 +195,16 @@ def _restored(document: Mapping[str, Any]) -> Fit:
         certificate=Certificate(**certificate),
         value=objective["value"],
         scale=objective["scale"],
-        points={name: np.array(values, dtype=float) for name, values in state["points"].items()},
+        points=_restored_points(state),
         observed=np.array(state["observed"], dtype=float),
         residuals=np.array(state["residuals"], dtype=float),
         ratios=state["ratios"],
         weights=np.array(state["weights"], dtype=float),
+        groups=np.array(state.get("groups", range(len(state["observed"]))), dtype=int),
+        absorbed=float(state.get("absorbed", size)),
         draws=np.array(state["draws"], dtype=float).reshape(-1, size),
         left_out=None if state["left_out"] is None else np.array(state["left_out"], dtype=float).reshape(-1, size),
+        covariance=None if state.get("covariance") is None else np.array(state["covariance"], dtype=float),
         profile=None if state["profile"] is None else {name: tuple(ends) for name, ends in state["profile"].items()},
         level=document["level"],
         interval_method=document["interval"],
@@ -189,6 +213,27 @@ def _restored(document: Mapping[str, Any]) -> Fit:
         settings=state["settings"],
         warnings=tuple(document["warnings"]),
     )
+
+
+def _points(points: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Input -> values; schedules are written once and then named by their number."""
+    found: dict[str, Any] = {name: array for name, array in points.items() if name != "schedule"}
+    words: dict[str, Any] = {"points": {name: array.tolist() for name, array in found.items()}}
+    if "schedule" in points:
+        known = {id(one): one for one in points["schedule"]}
+        number = {key: i for i, key in enumerate(known)}
+        words["points"]["schedule"] = [number[id(one)] for one in points["schedule"]]
+        words["schedules"] = [one.to_dict() for one in known.values()]
+    return words
+
+
+def _restored_points(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    found = {name: np.array(values, dtype=float) for name, values in state["points"].items()}
+    if "schedules" in state:
+        known = np.empty(len(state["schedules"]), dtype=object)
+        known[:] = [Schedule.from_dict(words) for words in state["schedules"]]
+        found["schedule"] = known[found["schedule"].astype(int)]
+    return found
 
 
 def _domain(low: float | None, high: float | None, is_open: bool) -> Domain:

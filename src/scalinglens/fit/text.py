@@ -9,9 +9,16 @@ from scalinglens.laws.render import equation
 from scalinglens.quantities import format_number
 
 if TYPE_CHECKING:
-    from scalinglens.fit.result import Estimate, Fit
+    from scalinglens.fit.estimate import Estimate
+    from scalinglens.fit.result import Fit
 
 __all__ = ["as_html", "as_text"]
+
+_RESAMPLES = {
+    "rows": "bootstrap over {}",
+    "wild": "wild bootstrap over {}",
+    "parametric": "parametric bootstrap over {}",
+}
 
 
 def as_text(fit: Fit) -> str:
@@ -103,9 +110,12 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
     for basin in c.basins[1:4]:
         where = ", ".join(f"{name} {value:.4g}" for name, value in basin.parameters.items() if name not in fit.pinned)
         facts.append(("near optimum", f"{basin.excess:+.3%} objective at {where}"))
-    if len(fit.draws):
+    if fit.interval_method == "delta" and fit.covariance is not None:
+        facts.append(("intervals", f"delta method, covariance robust over {fit.settings.get('groups') or 'rows'}"))
+    elif len(fit.draws):
         unit = fit.settings.get("groups") or "rows"
-        facts.append(("intervals", f"{fit.interval_method}, {len(fit.draws)} bootstrap refits over {unit}"))
+        resample = fit.settings.get("resample") or "rows"
+        facts.append(("intervals", f"{fit.interval_method}, {len(fit.draws)} refits, {_RESAMPLES[resample].format(unit)}"))
     elif fit.interval_method == "profile" and fit.profile:
         facts.append(("intervals", "profile likelihood"))
     elif fit.refusal:

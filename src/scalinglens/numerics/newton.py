@@ -54,7 +54,7 @@ class Objective:
 
     Attributes:
         model: gives m.
-        target: y [rows].
+        target: y [rows], or [lanes, rows] for made-up data.
         weights: w [rows], or [lanes, rows] for resamples.
         threshold: d, a number or [lanes]; infinity makes squares.
         link: T as a function of m returning T, T', T'' (None is the identity).
@@ -72,7 +72,8 @@ class Objective:
         """Return the objective of some of the lanes."""
         weights = self.weights if self.weights.ndim == 1 else self.weights[index]
         threshold = self.threshold[index] if isinstance(self.threshold, np.ndarray) else self.threshold
-        return replace(self, weights=weights, threshold=threshold)
+        target = self.target if self.target.ndim == 1 else self.target[index]
+        return replace(self, target=target, weights=weights, threshold=threshold)
 
 
 @dataclass
