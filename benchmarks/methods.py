@@ -111,9 +111,9 @@ def scalinglens_bootstrap() -> Result:
     import scalinglens as sl
 
     runs = sl.read_runs(table(), where="loss < 3.44")
-    sl.fit(runs, "hoffmann2022", boot=500)
+    sl.fit(runs, "hoffmann2022", boot=500, resample="rows")
     began = time.perf_counter()
-    found = sl.fit(runs, "hoffmann2022", boot=DRAWS)
+    found = sl.fit(runs, "hoffmann2022", boot=DRAWS, resample="rows")
     spent = time.perf_counter() - began
     return {"seconds": spent, "draws": DRAWS, "sd": _spread(found.draws, found.law.parameters), "includes": "point fit"}
 

@@ -56,7 +56,9 @@ def make_world(kind: str, seed: int) -> World:
     | coupled | truth that couples size and data (Kaplan et al. 2020) with a floor |
     | curved | exponents that fall slowly with scale, as in finite-width theory |
     """
-    rng = np.random.default_rng([WELL_SPECIFIED.index(kind) if kind in WELL_SPECIFIED else 100 + MISSPECIFIED.index(kind), seed])
+    rng = np.random.default_rng(
+        [WELL_SPECIFIED.index(kind) if kind in WELL_SPECIFIED else 100 + MISSPECIFIED.index(kind), seed]
+    )
     truth = _truth(kind, rng)
     params, tokens = _grid(kind, rng)
     mean = truth(params, tokens)
@@ -109,7 +111,11 @@ def _truth(kind: str, rng: np.random.Generator) -> Law:
 
         def curved(N: np.ndarray, D: np.ndarray) -> np.ndarray:
             n, d = np.log(N / 1e9), np.log(D / 2e10)
-            return E + A * 1e9**-alpha * np.exp(-alpha * n + bend * n**2) + B * 2e10**-beta * np.exp(-beta * d + bend * d**2)
+            return (
+                E
+                + A * 1e9**-alpha * np.exp(-alpha * n + bend * n**2)
+                + B * 2e10**-beta * np.exp(-beta * d + bend * d**2)
+            )
 
         return curved
     return lambda N, D: E + A / N**alpha + B / D**beta
@@ -120,7 +126,9 @@ def _grid(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     if kind == "few":
         rows = int(rng.integers(12, 21))
         params = np.geomspace(5e7, 2e9, rows // 3 + 1).repeat(3)[:rows]
-        return params, params * 20 * 10 ** np.linspace(-1, 1, 3)[np.arange(rows) % 3] * 10 ** rng.uniform(-0.2, 0.2, rows)
+        return params, params * 20 * 10 ** np.linspace(-1, 1, 3)[np.arange(rows) % 3] * 10 ** rng.uniform(
+            -0.2, 0.2, rows
+        )
     if kind == "clustered":  # checkpoints at 10%, 25%, 50% and all of a run
         params = 10 ** rng.uniform(7.7, 9.3, 20)
         last = params * 20 * 10 ** rng.uniform(-0.5, 1.0, 20)

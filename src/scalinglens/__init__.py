@@ -15,40 +15,84 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scalinglens.errors import ScalingLensError
-    from scalinglens.fit import Estimate, Fit, fit
+    from scalinglens.fit import Estimate, Fit, Forecast, fit
+    from scalinglens.fit.compare import Check, Comparison, PooledFit, advice, compare
+    from scalinglens.fit.curves.checkpoints import checkpoints
+    from scalinglens.fit.curves.live import forecast_run
+    from scalinglens.fit.downstream import TwoStep, capabilities, two_step
+    from scalinglens.fit.isoflop import IsoFlop, isoflop
+    from scalinglens.fit.surface import Surface, surface
     from scalinglens.laws.catalogue import law, laws
     from scalinglens.laws.law import Law
+    from scalinglens.laws.schedule import Schedule
     from scalinglens.quantities import format_quantity, parse_quantity
     from scalinglens.runs import Runs, read_runs
+    from scalinglens.runs.published import published, read_published
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Check": "scalinglens.fit.compare",
+    "Comparison": "scalinglens.fit.compare",
     "Estimate": "scalinglens.fit",
     "Fit": "scalinglens.fit",
+    "Forecast": "scalinglens.fit",
+    "IsoFlop": "scalinglens.fit.isoflop",
     "Law": "scalinglens.laws.law",
+    "PooledFit": "scalinglens.fit.compare",
     "Runs": "scalinglens.runs",
     "ScalingLensError": "scalinglens.errors",
+    "Schedule": "scalinglens.laws.schedule",
+    "Surface": "scalinglens.fit.surface",
+    "TwoStep": "scalinglens.fit.downstream",
+    "advice": "scalinglens.fit.compare",
+    "capabilities": "scalinglens.fit.downstream",
+    "checkpoints": "scalinglens.fit.curves.checkpoints",
+    "compare": "scalinglens.fit.compare",
     "fit": "scalinglens.fit",
+    "forecast_run": "scalinglens.fit.curves.live",
     "format_quantity": "scalinglens.quantities",
+    "isoflop": "scalinglens.fit.isoflop",
     "law": "scalinglens.laws.catalogue",
     "laws": "scalinglens.laws.catalogue",
     "parse_quantity": "scalinglens.quantities",
+    "published": "scalinglens.runs.published",
+    "read_published": "scalinglens.runs.published",
     "read_runs": "scalinglens.runs",
+    "surface": "scalinglens.fit.surface",
+    "two_step": "scalinglens.fit.downstream",
 }
 
 __all__ = [
+    "Check",
+    "Comparison",
     "Estimate",
     "Fit",
+    "Forecast",
+    "IsoFlop",
     "Law",
+    "PooledFit",
     "Runs",
     "ScalingLensError",
+    "Schedule",
+    "Surface",
+    "TwoStep",
+    "advice",
+    "capabilities",
+    "checkpoints",
+    "compare",
     "fit",
+    "forecast_run",
     "format_quantity",
+    "isoflop",
     "law",
     "laws",
     "parse_quantity",
+    "published",
+    "read_published",
     "read_runs",
+    "surface",
+    "two_step",
 ]
 
 

@@ -13,15 +13,19 @@ from collections.abc import Iterable
 __all__ = [
     "CatalogueError",
     "ExpressionError",
+    "FetchError",
     "FitError",
     "FormulaError",
+    "HoldoutError",
     "OptionError",
     "OutputError",
+    "PlanError",
     "PredictionError",
     "QuantityError",
     "RunsError",
     "SavedFitError",
     "ScalingLensError",
+    "ScheduleError",
     "UnknownLawError",
     "did_you_mean",
 ]
@@ -57,8 +61,24 @@ class CatalogueError(ScalingLensError, ValueError):
     """An entry of the law catalogue contradicts itself (a defect of the data file)."""
 
 
+class FetchError(ScalingLensError, RuntimeError):
+    """A file cannot be fetched: no network, not found, too slow, cut off, or not what its checksum says."""
+
+
 class FitError(ScalingLensError, ValueError):
     """A fit cannot be attempted, or its result cannot give what was asked (an interval of an unidentified parameter)."""
+
+
+class HoldoutError(ScalingLensError, ValueError):
+    """A hold-out is not written as it must be, or leaves nothing to fit or nothing to forecast."""
+
+
+class ScheduleError(ScalingLensError, ValueError):
+    """A learning-rate schedule is not written as it must be, or does not reach the steps asked for."""
+
+
+class PlanError(ScalingLensError, ValueError):
+    """A question of planning cannot be answered: an impossible budget, no optimum inside the bounds, or an unknown input."""
 
 
 class PredictionError(ScalingLensError, ValueError):

@@ -84,6 +84,9 @@ lr_second | - | - | learning rate of the second stage |
 steps_first | - | steps | steps of the first stage |
 steps_second | - | steps | steps of the second stage |
 lr_sum | S_1 | - | sum of the learning rate over the steps |
+lr_after | eta_k | - | learning rate after a drop of the schedule |
+lr_since | S_k | - | sum of the learning rate since a drop of the schedule |
+steps_since | - | steps | steps since a drop of the schedule |
 lr_annealing | S_2 | - | annealing area of the learning-rate schedule |
 epochs | - | passes | passes over the distinct tokens | epoch, n_epochs, num_epochs
 width | d | units | width of the residual stream | d_model, hidden_size, hidden_dim, n_embd, model_width, embed_dim, embedding_dim

@@ -35,7 +35,7 @@ def test_help_names_every_command(run) -> None:
             "--law --map --x --where --duplicates --target --loss --delta --space --asymmetry --weights --pin --tie --boot "
             "--groups --interval --level --starts --seed --save --plot --json --strict",
         ),
-        ("predict", "--at --points --level --noise --json"),
+        ("predict", "--at --points --level --law-only --json"),
         ("laws", "--unverified --latex --javascript --json"),
         ("demo", "--out --seed --json"),
     ],

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scalinglens.fit.estimate import Estimate
 from scalinglens.figures.figure import Band, Line, Points, Rule
 from scalinglens.figures.matplotlib import draw
+from scalinglens.fit.estimate import Estimate
 from scalinglens.fit.figures import fit_figure, law_text
 from scalinglens.laws.catalogue import law, laws
 

@@ -50,7 +50,7 @@ REFUSED = [
     ("params + 2j", "2j at character 10 is not a number"),
     (
         "E^2 + a(b + params)",
-        'unknown function "a" at character 7; known are exp, log, max, min, sigmoid, sqrt; a*(...)',
+        'unknown function "a" at character 7; known are drops, exp, log, max, min, sigmoid, sqrt; a*(...)',
     ),
     ("__import__('os').system('x')", "only a named function can be called (character 1)"),
     ("__import__('os')", 'unknown function "__import__" at character 1'),

@@ -48,6 +48,15 @@ class Fit:
     duplicates: Annotated[str, arg(metavar="keep|drop")] = "keep"
     """Whether runs that repeat an earlier one in every column stay."""
 
+    checkpoints: Annotated[str, arg(metavar="all|final|constant_rate|schedule")] = "all"
+    """Which losses along a run are used: all, the final one, those at constant learning rate, or all with their schedule."""
+
+    warmup: Annotated[str, arg(metavar="RULE", help_behavior_hint="")] = ""
+    """Leave out the start of each run: "10B tokens", "2000 steps" or "0.1 of run"."""
+
+    by: Column = ""
+    """Columns, with commas between, that tell one run from another; run if the table has it."""
+
     target: Column = ""
     """Column to fit; by default what the law returns, mostly loss."""
 
@@ -119,6 +128,10 @@ class Fit:
         from scalinglens.runs import read_runs
 
         runs = read_runs(self.runs, where=self.where or None, duplicates=self.duplicates, **mapping)  # type: ignore[arg-type]
+        if self.checkpoints != "all" or self.warmup:
+            from scalinglens.fit.curves.checkpoints import checkpoints
+
+            runs = checkpoints(runs, self.checkpoints, warmup=self.warmup or None, by=self.by or None)  # type: ignore[arg-type]
         screen = sys.stderr if self.json else sys.stdout
         print(runs.summary(), file=screen, end="\n\n", flush=True)
         with bar("fitting") as progress:

@@ -20,8 +20,13 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("Demo", "train a ladder of small models, fit a law, and predict larger runs that were held out"),
     "fit": ("Fit", "fit a law to a table of runs, with a certificate and intervals"),
+    "compare": ("Compare", "compare laws by what they forecast of runs that were held out"),
     "predict": ("Predict", "predict from a saved fit, or from a published law"),
+    "isoflop": ("Isoflop", "find the best model size of each compute budget, without a law"),
+    "downstream": ("Downstream", "forecast the accuracy of a task by way of its loss"),
+    "watch": ("Watch", "forecast the final loss of a job that still runs: is it worth continuing?"),
     "laws": ("Laws", "list the published laws, or show the card of one"),
+    "data": ("Data", "list, fetch or check the public tables that published results rest on"),
 }
 """Command -> the dataclass in `cli/COMMAND.py` that holds its options, and what it does."""
 

@@ -93,7 +93,7 @@ def _fit_or_law(name: str) -> tuple[Fit | None, Law]:
     return None, law(name)
 
 
-def _columns(law: Law, texts: Mapping[str, str]) -> dict[str, list[float]]:
+def _columns(law: Law, texts: Mapping[str, str]) -> dict[str, Any]:
     for name in texts:
         if name not in law.inputs:
             option = name.replace("_", "-")
@@ -101,7 +101,7 @@ def _columns(law: Law, texts: Mapping[str, str]) -> dict[str, list[float]]:
             raise PredictionError(
                 f"the law {law.name} has no input {name!r}{near}; it needs {', '.join(f'--{n}' for n in law.inputs)}"
             )
-    return {name: values(name, text) for name, text in texts.items()}
+    return {name: [text] if name == "schedule" else values(name, text) for name, text in texts.items()}
 
 
 def _even(points: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,7 +164,9 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for row in frame.to_dict("records"):
         ends = {"value": plain(row[output]), "low": plain(row["low"]), "high": plain(row["high"])}
-        rows.append({**{name: plain(row[name]) for name in inputs}, output: ends})
+        rows.append(
+            {**{name: str(row[name]) if name == "schedule" else plain(row[name]) for name in inputs}, output: ends}
+        )
     return rows
 
 
@@ -177,5 +179,11 @@ def _table(frame: pd.DataFrame) -> str:
     for row in frame.to_dict("records"):
         low, high = (end if math.isfinite(end) else None for end in (row["low"], row["high"]))
         value, *ends = (format_number(number, low, high) for number in (row[output], low, high) if number is not None)
-        rows.append([*(format_quantity(row[name], digits=6) for name in inputs), value, " to ".join(ends) or "-"])
+        rows.append(
+            [
+                *((str(row[name]) if name == "schedule" else format_quantity(row[name], digits=6)) for name in inputs),
+                value,
+                " to ".join(ends) or "-",
+            ]
+        )
     return aligned(rows)

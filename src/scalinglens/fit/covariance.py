@@ -52,7 +52,8 @@ def coordinate_covariance(design: Design, u: np.ndarray, groups: np.ndarray) -> 
     Cost: two evaluations of the law per parameter.
     """
     free = np.flatnonzero(design.free & (u > design.lower) & (u < design.upper))
-    rows, count = len(design.observed), int(groups.max()) + 1
+    used = design.weights > 0
+    rows, count = int(used.sum()), len(np.unique(groups[used]))
     covariance = np.zeros((len(u), len(u)))
     if not len(free):
         return covariance
@@ -64,7 +65,7 @@ def coordinate_covariance(design: Design, u: np.ndarray, groups: np.ndarray) -> 
     width = quadratic_half_width(design, u)
     force = np.clip(residuals, -width, width)
     inside = 1.0 if np.isinf(width) else max(share_within(residuals, width, weights), 1e-12)
-    scores = np.zeros((count, len(free)))
+    scores = np.zeros((int(groups.max()) + 1, len(free)))
     np.add.at(scores, groups, (weights * force)[:, None] * slopes)
     gram = inside * (slopes.T * weights) @ slopes
     scale = 1.0 / np.sqrt(np.maximum(np.diag(gram), 1e-300))

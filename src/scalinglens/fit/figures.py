@@ -32,6 +32,7 @@ from scalinglens.figures.figure import (
 from scalinglens.figures.typeset import powers, typeset
 from scalinglens.laws.law import Law
 from scalinglens.laws.render import equation
+from scalinglens.laws.ties import tie_names
 from scalinglens.quantities import format_number
 
 __all__ = ["fit_figure", "law_text"]
@@ -94,8 +95,11 @@ def law_text(fit: Any) -> str:
     numbers = {name: _shown(fit, name) for name in fit.parameters}
     values = {name: estimate.value for name, estimate in fit.parameters.items()}
     for name, text in fit.law.derived.items():
-        defined = Law(name, text)
-        values[name] = float(defined.value({of: values[of] for of in defined.parameters}, {}))
+        if tie_names(text):
+            defined = Law(name, text)
+            values[name] = float(defined.value({of: values[of] for of in defined.parameters}, {}))
+        else:  # a constant, such as a coefficient that is one by definition
+            values[name] = float(text)
         numbers[name] = numbers.get(text, f"{values[name]:.4g}")
     return f"{'0' if fit.law.between else fit.target} = {typeset(equation(fit.law.formula, numbers))}"
 

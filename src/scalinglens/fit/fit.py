@@ -129,7 +129,8 @@ def fit(
     with single_threaded_blas():
         found = search(design, starts=starts, seed=seed, progress=progress)
         status, certificate = certify(design, found)
-        labels = curve_blocks(table) if groups is None and chosen.scheduled else _groups(table, groups)
+        pieces = groups is None and chosen.scheduled
+        labels = curve_blocks(table) if pieces else _groups(table, groups)
         draws, left_out, profile, covariance = np.empty((0, len(chosen.parameters))), None, None, None
         absorbed = absorbed_by_groups(design, found.u, labels)
         sound = bool(status not in REFUSED and free)
@@ -187,7 +188,7 @@ def fit(
         },
         settings={
             "boot": boot,
-            "groups": groups if isinstance(groups, str) else None if groups is None else "given",
+            "groups": "pieces of curves" if pieces else _named(groups),
             "resample": resample,
             "seed": seed,
             "weights": weights if isinstance(weights, str) else None if weights is None else "given",
@@ -196,9 +197,18 @@ def fit(
             "iterations": found.iterations,
         },
         warnings=_warnings(table, chosen, status, certificate.reasons, draws, boot, labels, goal)
+        + (
+            ("no intervals: the runs give no covariance of the parameters; use boot=1000",)
+            if sound and interval == "delta" and covariance is None
+            else ()
+        )
         + (() if free else ("every parameter is pinned: nothing was fitted, the objective was evaluated",))
         + _few_spare(len(observed) - len(free), bool(boot or profile)),
     )
+
+
+def _named(groups: str | np.ndarray | None) -> str | None:
+    return groups if isinstance(groups, str) else None if groups is None else "given"
 
 
 def _auto(table: Runs, options: dict[str, Any]) -> Any:
@@ -215,9 +225,7 @@ def _form(law: str | Law) -> Law:
     return replace(found, name=law if isinstance(law, str) else law.name, constants={}, tags={})
 
 
-def _check_options(
-    boot: int, resample: str, interval: str, level: float, starts: int | None, seed: int
-) -> None:
+def _check_options(boot: int, resample: str, interval: str, level: float, starts: int | None, seed: int) -> None:
     if isinstance(boot, bool) or not isinstance(boot, int | np.integer) or boot < 0:
         raise FitError(f"boot is a number of refits, 0 or more, got {boot!r}")
     if interval not in INTERVALS:

@@ -46,7 +46,10 @@ class Forecast(Protocol):
     def predict(
         self, points: Any = None, level: float | None = None, noise: bool = True, **columns: Any
     ) -> pd.DataFrame:
-        """Predict at points: a frame with the inputs, the target, `low` and `high`; the interval is of a single new run, or of the law itself without `noise`."""
+        """Predict at points: a frame with the inputs, the target, `low` and `high`.
+
+        The interval is of a single new run, or without `noise` of the law itself.
+        """
         ...
 
     def sample(self, points: Any = None, noise: bool = False, **columns: Any) -> np.ndarray:

@@ -50,6 +50,10 @@ class GeneralModel:
         self.rows = len(inputs[0]) if inputs else 1
         self.block = lanes_at_a_time(self.rows, compiled.operations)
         self._compiled = compiled
+        pairs = np.array(compiled.hessian, dtype=int).reshape(-1, 2)
+        self._pairs = pairs @ [size, 1]  # places in a flat matrix of the second derivatives that are not zero
+        self._aside = np.flatnonzero(pairs[:, 0] != pairs[:, 1])
+        self._mirrored = pairs[self._aside] @ [1, size]
         with np.errstate(all="ignore"):
             self._fixed = compiled.prepare(inputs)
 
@@ -63,22 +67,23 @@ class GeneralModel:
         self, state: Any, first: np.ndarray, gauss: np.ndarray, curve: np.ndarray, majorant: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         (lanes, rows), derivatives = state
-        places = list(self._compiled.gradient)
-        slopes = np.empty((lanes, len(places), rows))
-        for k in range(len(places)):
-            slopes[:, k] = derivatives[k]
-        gradient = np.zeros((lanes, self.size))
-        gradient[:, places] = np.matmul(slopes, first[:, :, None])[:, :, 0]
-        hessian, scale = (np.zeros((lanes, self.size, self.size)) for _ in range(2))
+        places = self._compiled.gradient
+        # one row per coordinate, of zeros where it has no influence: whole matrices are cheaper than picking from them
+        slopes = np.zeros((lanes, self.size, rows))
+        for place, slope in zip(places, derivatives[: len(places)], strict=True):
+            slopes[:, place] = slope
+        gradient = np.matmul(slopes, first[:, :, None])[:, :, 0]
         across = slopes.transpose(0, 2, 1)
-        index = np.ix_(np.arange(lanes), places, places)
-        hessian[index] = np.matmul(slopes * gauss[:, None], across)
-        scale[index] = np.matmul(slopes * majorant[:, None], across)
-        for (i, j), second in zip(self._compiled.hessian, derivatives[len(places) :], strict=True):
-            total = np.einsum("lr,lr->l", curve, np.broadcast_to(second, (lanes, rows)))
-            hessian[:, i, j] += total
-            if i != j:
-                hessian[:, j, i] += total
+        hessian = np.matmul(slopes * gauss[:, None], across)
+        scale = np.matmul(slopes * majorant[:, None], across)
+        bends = np.empty((lanes, len(self._pairs), rows))
+        for k, bend in enumerate(derivatives[len(places) :]):
+            bends[:, k] = bend
+        if len(self._pairs):
+            totals = np.matmul(bends, curve[:, :, None])[:, :, 0]
+            flat = hessian.reshape(lanes, -1)
+            flat[:, self._pairs] += totals
+            flat[:, self._mirrored] += totals[:, self._aside]
         return gradient, hessian, scale
 
 

@@ -47,22 +47,34 @@ class Noise:
         with np.errstate(all="ignore"):
             return self.scale * np.exp(self.growth * (np.log(prediction) - np.log(self.middle)))
 
+    def shapes(self, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Draw deviations in units of their standard deviation.
+
+        The deviations seen are drawn from, smoothed by the kernel of Silverman (1986, section 6.4.1): few runs still have
+        tails, and the runs that a fit passes through exactly do not pile up at zero.
+        """
+        width = 1.06 * len(self.standard) ** -0.2
+        return (rng.choice(self.standard, size=size) + width * rng.normal(size=size)) / np.sqrt(1 + width**2)
+
     def sample(self, prediction: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw a deviation for each prediction [draws, n].
 
-        The deviations seen are drawn from, smoothed by the kernel of Silverman (1986, section 6.4.1) so that few runs still
-        have tails; each draw has its own scale, because the scale is an estimate (a t density, for normal noise).
+        Each draw has its own scale, because the scale is an estimate (this makes a t density of normal noise).
         """
-        draws = len(prediction)
-        picked = rng.choice(self.standard, size=prediction.shape)
-        width = 1.06 * len(self.standard) ** -0.2
-        smooth = (picked + width * rng.normal(size=prediction.shape)) / np.sqrt(1 + width**2)
-        scale = np.sqrt(self.freedom / rng.chisquare(self.freedom, size=draws))
-        return self.at(prediction) * smooth * scale.reshape(-1, *[1] * (prediction.ndim - 1))
+        scale = np.sqrt(self.freedom / rng.chisquare(self.freedom, size=len(prediction)))
+        return (
+            self.at(prediction) * self.shapes(prediction.shape, rng) * scale.reshape(-1, *[1] * (prediction.ndim - 1))
+        )
 
 
 def estimate_noise(
-    deviations: np.ndarray, prediction: np.ndarray, groups: np.ndarray, free: int, absorbed: float, *, grows: bool = True
+    deviations: np.ndarray,
+    prediction: np.ndarray,
+    groups: np.ndarray,
+    free: int,
+    absorbed: float,
+    *,
+    grows: bool = True,
 ) -> Noise:
     """Estimate the scatter of runs from the residuals of a fit.
 

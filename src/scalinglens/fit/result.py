@@ -359,7 +359,9 @@ class Fit:
         if self.settings.get("resample") == "wild":
             found.append("Wu 1986, Jackknife, bootstrap and other resampling methods in regression, Ann. Statist. 14")
         if self.covariance is not None:
-            found.append("Liang and Zeger 1986, Longitudinal data analysis using generalized linear models, Biometrika 73")
+            found.append(
+                "Liang and Zeger 1986, Longitudinal data analysis using generalized linear models, Biometrika 73"
+            )
         if self.interval_method == "profile":
             found.append("Venzon and Moolgavkar 1988, Profile-likelihood-based confidence intervals, Appl. Statist. 37")
         return tuple(found)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from scalinglens.fit.objective import Design, Progress
-from scalinglens.fit.starts import candidates, separate, spread
+from scalinglens.fit.starts import candidates, spread
+from scalinglens.fit.starts import hidden as to_search
 from scalinglens.numerics.newton import Minima
 
 __all__ = ["Basin", "Search", "search"]
@@ -66,10 +67,10 @@ def search(design: Design, *, starts: int | None = None, seed: int = 0, progress
 
     Cost: about ten to thirty evaluations of the law per start, plus one per candidate.
     """
-    hidden = [name for name in separate(design.law).others if name not in design.held]
+    hidden = [name for name in to_search(design.law) if name not in design.held]
     easy = len(hidden) <= 2 and getattr(design.model, "log", False)
-    count = starts or (3 if easy else 24)
-    pool = 100 if easy else 512 if len(hidden) <= 4 else 1024
+    count = starts or (3 if easy else 8 if design.law.scheduled else 24)
+    pool = 100 if easy or design.law.scheduled else 512 if len(hidden) <= 4 else 1024
     if not np.any(design.free):
         count = pool = 1
     ends: list[np.ndarray] = []
@@ -123,7 +124,14 @@ def _follow(design: Design, first: np.ndarray, progress: Progress | None) -> Min
 def _choose(design: Design, pool: int, count: int, seed: int) -> np.ndarray:
     """Coordinates [count, p] of promising starts at a distance from each other."""
     natural = candidates(
-        design.law, design.inputs, design.observed, design.weights, held=design.held, count=pool, seed=seed
+        design.law,
+        design.inputs,
+        design.observed,
+        design.weights,
+        held=design.held,
+        count=pool,
+        seed=seed,
+        relative=design.loss.space != "linear",
     )
     u = design.to_coordinates(natural)
     scores = np.sum(design.weights * _score(design, design.residuals(u)), axis=-1)

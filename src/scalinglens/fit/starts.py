@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from scalinglens.fit.model import lanes_at_a_time
+from scalinglens.fit.products import Products, products, solved_products
 from scalinglens.laws import formula as grammar
 from scalinglens.laws.backends import numpy_function
 from scalinglens.laws.domain import roles
@@ -27,8 +28,9 @@ from scalinglens.laws.formula import Call, Mul, Node, Num, Pow, Sym
 from scalinglens.laws.law import Law
 from scalinglens.laws.program import Builder, sign
 
-__all__ = ["Separation", "candidates", "separate", "spread"]
+__all__ = ["Separation", "candidates", "hidden", "separate", "signed_least_squares", "spread"]
 
+_STEP = 10.0  # argument of a sigmoid at which it is within 1e-4 of its end
 TINY_SHARE = 1e-3  # a term that least squares switches off starts at this share of the output
 
 
@@ -113,6 +115,7 @@ def candidates(
     held: Mapping[str, float],
     count: int,
     seed: int,
+    relative: bool = True,
 ) -> np.ndarray:
     """Return parameter vectors [candidates, parameters] in natural units, linear parameters already fitted.
 
@@ -124,11 +127,13 @@ def candidates(
         held: parameters with a fixed value.
         count: how many points of the search set.
         seed: shifts the search set.
+        relative: whether the linear parameters fit best in relative error, or in that of the output itself.
 
     Cost: `count` evaluations of the law and as many small least-squares problems.
     """
     parts = separate(law)
-    searched = [name for name in parts.others if name not in held]
+    powers = _powers(law) if relative and np.all(observed > 0) else None
+    searched = [name for name in (powers.searched if powers else parts.others) if name not in held]
     known = dict(zip(law.inputs, inputs, strict=True))
     ranges = [_end_range(law, name, observed) or search_range(law, name, known) for name in searched]
     points = _lattice(count if searched else 1, len(searched), seed)
@@ -136,9 +141,19 @@ def candidates(
     for k, (name, (low, high, geometric)) in enumerate(zip(searched, ranges, strict=True)):
         values[name] = low * (high / low) ** points[:, k] if geometric else low + (high - low) * points[:, k]
     block = lanes_at_a_time(len(observed), 10 * (1 + len(parts.linear)))
+    if powers:
+        values |= solved_products(law, powers, values, inputs, observed, weights, held)
+        return np.stack([np.broadcast_to(values[name], len(points)) for name in law.parameters], axis=1)
     solved = [
         _linear_parameters(
-            law, parts, {name: array[k : k + block] for name, array in values.items()}, inputs, observed, weights, held
+            law,
+            parts,
+            {name: array[k : k + block] for name, array in values.items()},
+            inputs,
+            observed,
+            weights,
+            held,
+            _unit(observed, relative),
         )
         for k in range(0, len(points), block)
     ]
@@ -154,8 +169,9 @@ def _linear_parameters(
     observed: np.ndarray,
     weights: np.ndarray,
     held: Mapping[str, float],
+    unit: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Return the linear parameters that fit best in relative error, for each setting [candidates] of the others."""
+    """Return the linear parameters that fit best in units of `unit`, for each setting [candidates] of the others."""
     free = [j for j, name in enumerate(parts.linear) if name not in held]
     if not free:
         return {}
@@ -166,15 +182,40 @@ def _linear_parameters(
         raw = parts.run(arrays, parts.prepare((observed, *inputs) if law.between else inputs))
         basis = [np.broadcast_to(np.exp(r) if log else r, shape) for r, log in zip(raw, parts.logs, strict=True)]
         # an equation is divided by its part without linear parameters: sum_j c_j phi_j/(-phi_0) = 1
-        scale = -basis.pop() if law.between and parts.rest else observed
+        scale = unit if not law.between else -basis.pop() if parts.rest else observed
         basis = [np.where(np.isfinite(scale), part / scale, 0.0) if law.between else part / scale for part in basis]
         offset = basis.pop() if parts.rest and not law.between else np.zeros(len(observed))
         for j, name in enumerate(parts.linear):
             if name in held:
                 offset = offset + held[name] * basis[j]
         signs = np.array([law.domain(parts.linear[j]).sign for j in free])
-        solved = _signed_least_squares(np.stack([basis[j] for j in free], axis=1), 1.0 - offset, weights, signs)
+        goal = 1.0 if law.between else observed / unit
+        solved = signed_least_squares(np.stack([basis[j] for j in free], axis=1), goal - offset, weights, signs)
     return {parts.linear[j]: solved[:, k] for k, j in enumerate(free)}
+
+
+def _unit(observed: np.ndarray, relative: bool) -> np.ndarray:
+    """What errors are relative to: each observation, or their mean size (always where some are zero or differ in sign)."""
+    if relative and (np.all(observed > 0) or np.all(observed < 0)):
+        return observed
+    return np.full(len(observed), float(np.mean(np.abs(observed))) or 1.0)
+
+
+def hidden(law: Law) -> tuple[str, ...]:
+    """Return the parameters that have to be searched; all others follow from them.
+
+    >>> from scalinglens.laws.catalogue import law
+    >>> hidden(law("hoffmann2022")), hidden(law("alabdulmohsin2022.M4"))
+    (('alpha', 'beta'), ('e_inf', 'e0'))
+    """
+    powers = _powers(law)
+    return powers.searched if powers else separate(law).others
+
+
+def _powers(law: Law) -> Products | None:
+    """The law as a product of powers, where that leaves less to search."""
+    found = products(law)
+    return found if found is not None and len(found.searched) < len(separate(law).others) else None
 
 
 def spread(points: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
@@ -215,7 +256,12 @@ def search_range(law: Law, parameter: str, inputs: Mapping[str, np.ndarray]) -> 
     """
     domain = law.domain(parameter)
     scale = _scaled_input(law.tree, parameter, set(law.inputs))
-    if scale is not None and np.all(inputs[scale] > 0):
+    beside = _added_to(law.tree, parameter, inputs)
+    if (
+        beside is not None
+    ):  # b (1/x + g)^c: an offset matters where it is neither far below nor far above the other part
+        bounds = (beside[0] * 1e-3, beside[1], True)
+    elif scale is not None and np.all(inputs[scale] > 0):
         low, high = float(np.min(inputs[scale])), float(np.max(inputs[scale]))
         bounds = (low * 1e-2, high * 1e4, True)
         if _within_power(law.tree, parameter):  # a break is looked for where the data are
@@ -228,7 +274,8 @@ def search_range(law: Law, parameter: str, inputs: Mapping[str, np.ndarray]) -> 
     elif domain.sign < 0:
         bounds = (-1.5, -0.03, False)
     else:
-        bounds = (-1.5, 1.5, False)
+        reach = _sigmoid_reach(law.tree, parameter, inputs)
+        bounds = (-reach, reach, False)
     low, high, geometric = bounds
     if math.isfinite(domain.high):
         high = min(high, domain.high)
@@ -272,6 +319,43 @@ def _scaled_input(node: Node, parameter: str, inputs: set[str]) -> str | None:
     return None
 
 
+def _added_to(node: Node, parameter: str, inputs: Mapping[str, np.ndarray]) -> tuple[float, float] | None:
+    """Ends of what a parameter is added to inside a power, where that is a power of one input: 1/x + g."""
+    for part in grammar.walk(node):
+        if not (isinstance(part, Pow) and isinstance(part.base, grammar.Add) and len(part.base.terms) == 2):
+            continue
+        rest = [term for term in part.base.terms if term != Sym(parameter)]
+        if len(rest) != 1:
+            continue
+        other = rest[0]
+        if isinstance(other, Pow) and isinstance(other.base, Sym) and isinstance(other.exponent, Num):
+            name, exponent = other.base.name, other.exponent.value
+        elif isinstance(other, Sym):
+            name, exponent = other.name, 1.0
+        else:
+            continue
+        if name in inputs and np.all(inputs[name] > 0):
+            values = inputs[name] ** exponent
+            return float(values.min()), float(values.max())
+    return None
+
+
+def _sigmoid_reach(node: Node, parameter: str, inputs: Mapping[str, np.ndarray]) -> float:
+    """How far a parameter of either sign is looked for: a slope or an offset inside a sigmoid until it is a step."""
+    for part in grammar.walk(node):
+        if isinstance(part, Call) and part.function == "sigmoid" and isinstance(part.arguments[0], grammar.Add):
+            for term in part.arguments[0].terms:
+                if term == Sym(parameter):
+                    return _STEP
+                factors = term.factors if isinstance(term, Mul) else ()
+                others = [factor for factor in factors if factor != Sym(parameter)]
+                if len(others) == 1 and isinstance(others[0], Sym) and Sym(parameter) in grammar.children(term):
+                    values = inputs.get(others[0].name)
+                    if values is not None and np.std(values) > 0:
+                        return _STEP / float(np.std(values))
+    return 1.5
+
+
 def _within_power(node: Node, parameter: str) -> bool:
     """Whether the parameter scales an input inside a power inside a sum: (1 + (x/d)^p)^q, a break."""
     for part in grammar.walk(node):
@@ -296,7 +380,7 @@ def _lattice(count: int, dimensions: int, seed: int) -> np.ndarray:
     return (shift + np.arange(1, count + 1)[:, None] * steps) % 1.0
 
 
-def _signed_least_squares(basis: np.ndarray, target: np.ndarray, weights: np.ndarray, signs: np.ndarray) -> np.ndarray:
+def signed_least_squares(basis: np.ndarray, target: np.ndarray, weights: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Least squares with signs: basis [candidates, k, rows], target [candidates, rows] or [rows] -> [candidates, k].
 
     Every subset of the signed coefficients is tried (there are few), and the best one whose signs are right is kept;

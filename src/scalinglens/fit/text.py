@@ -115,7 +115,9 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
     elif len(fit.draws):
         unit = fit.settings.get("groups") or "rows"
         resample = fit.settings.get("resample") or "rows"
-        facts.append(("intervals", f"{fit.interval_method}, {len(fit.draws)} refits, {_RESAMPLES[resample].format(unit)}"))
+        facts.append(
+            ("intervals", f"{fit.interval_method}, {len(fit.draws)} refits, {_RESAMPLES[resample].format(unit)}")
+        )
     elif fit.interval_method == "profile" and fit.profile:
         facts.append(("intervals", "profile likelihood"))
     elif fit.refusal:

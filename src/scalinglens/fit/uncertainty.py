@@ -26,6 +26,7 @@ from scalinglens.numerics.processes import parallel_map
 __all__ = ["RESAMPLES", "bootstrap", "design_noise", "jackknife", "normal_draws"]
 
 RESAMPLES = ("rows", "wild", "parametric")
+_STILL = 1e-5  # relative fall of the objective, over a thousand steps, below which a refit has ended
 _DAMPING = 0.1  # refits start at the optimum, where a step that is a little too short costs less than one too long
 
 
@@ -94,9 +95,7 @@ def design_noise(design: Design, u: np.ndarray, groups: np.ndarray) -> Noise:
     residuals = design.residuals(u[None])[0]
     fitted = residuals + design.target
     prediction = np.exp(fitted) if design.loss.space == "log" else fitted
-    return estimate_noise(
-        -residuals, prediction, groups, int(design.free.sum()), absorbed_by_groups(design, u, groups)
-    )
+    return estimate_noise(-residuals, prediction, groups, int(design.free.sum()), absorbed_by_groups(design, u, groups))
 
 
 def _maker(
@@ -120,7 +119,7 @@ def _maker(
     common, own = np.sqrt(noise.shared), np.sqrt(1.0 - noise.shared)
 
     def parametric(rng: np.random.Generator) -> np.ndarray:
-        shape = rng.choice(noise.standard, size=(CHUNK, rows)) * own
+        shape = noise.shapes((CHUNK, rows), rng) * own
         if common:
             shape = shape + common * rng.normal(size=(CHUNK, count))[:, groups]
         return fitted + sd * shape
@@ -142,9 +141,10 @@ def _refitted(design: Design, u: np.ndarray, weights: np.ndarray, target: np.nda
         again = ~settled
         some = weights if weights.ndim == 1 else weights[again]
         goal = None if target is None else target[again]
-        squares = minimise(
-            design.objective(np.inf, some, goal), start[again], lower=design.lower, upper=design.upper
-        )
+        squares = minimise(design.objective(np.inf, some, goal), start[again], lower=design.lower, upper=design.upper)
         second = design.minimise(squares.u, some, target=goal, damping=1.0, iterations=1000, rough=True)
-        ends[again], settled[again] = second.u, second.converged
+        third = design.minimise(second.u, some, target=goal, damping=1e-3, iterations=1000, rough=True)
+        # a term that a resample does without runs to zero for ever, and moves nothing on its way
+        still = np.abs(second.value - third.value) <= _STILL * np.abs(third.value)
+        ends[again], settled[again] = third.u, third.converged | still
     return np.where(settled[:, None], design.to_natural(ends), np.nan)

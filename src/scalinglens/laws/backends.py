@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from scalinglens.errors import FormulaError
+from scalinglens.laws.drops import Sums, lr_sum
 from scalinglens.laws.program import Builder, Ref, Value
 
-__all__ = ["javascript_function", "numpy_function"]
+__all__ = ["javascript_function", "kernel_sums", "numpy_function"]
 
 Arrays = tuple[Any, ...]
 
@@ -62,6 +64,7 @@ _NAMESPACE = {
     "greater_equal": np.greater_equal,
     "sigmoid": _sigmoid,
     "lse": _log_sum_exp,
+    "lr_sum": lr_sum,
 }
 # Values are $0, $1, ..., names $alpha, our functions $$lse: no name collides with anything, not even `var`.
 _JAVASCRIPT = {
@@ -120,7 +123,7 @@ def numpy_function(
         *_numpy_lines(builder, moving),
         f"    return ({''.join(_text(value) + ', ' for value in results)})",
     ]
-    space: dict[str, Any] = dict(_NAMESPACE)
+    space: dict[str, Any] = _NAMESPACE | {f"kernel{i}": kernel for i, kernel in enumerate(builder.kernels)}
     exec("\n".join(lines), space)  # text made above from instruction names and numbers only
     return space["prepare"], space["run"]
 
@@ -131,12 +134,26 @@ def _numpy_lines(builder: Builder, indices: list[int]) -> list[str]:
         op, arguments = builder.code[i]
         if op in ("coordinate", "input"):
             text = f"{'u' if op == 'coordinate' else 'x'}[{arguments[0]}]"
-        elif op == "lse":
-            text = f"lse({', '.join(map(_text, arguments))})"
+        elif op in ("lse", "lr_sum"):
+            text = f"{op}({', '.join(map(_text, arguments))})"
+        elif op == "plan":
+            text = f"kernel{arguments[0]}.plan({', '.join(map(_text, arguments[1:]))})"
+        elif op == "sums":
+            text = (
+                f"kernel{arguments[0]}.sums({_text(arguments[1])}, ({''.join(_text(a) + ', ' for a in arguments[2:])}))"
+            )
+        elif op == "pick":
+            text = f"{_text(arguments[1])}[{arguments[0]}]"
         else:
             text = _NUMPY[op].format(*map(_text, arguments))
         lines.append(f"    v{i} = {text}")
     return lines
+
+
+def kernel_sums(builder: Builder, results: list[Value]) -> Sums:
+    """Compile the kernel of a sum over drops; with derivatives it is for fits, which need fewer digits than values."""
+    prepare, run = numpy_function(builder, results)
+    return Sums(prepare, run, len(results), exact=not builder.derivatives)
 
 
 def javascript_function(
@@ -152,6 +169,11 @@ def javascript_function(
         log: whether to return exp(result).
     """
     needed = _needed(builder, [result])
+    if any(builder.code[i][0] in ("plan", "lr_sum") for i in needed):
+        raise FormulaError(
+            "a law over a learning-rate schedule has no JavaScript, because it sums over the steps; "
+            "evaluate it in Python with law.value(...)"
+        )
     used = {builder.code[i][0] for i in needed}
     names = [*coordinates, *inputs]
     lines = [f"({{{', '.join(f'{name}: ${name}' for name in names)}}}) => {{"]

@@ -148,7 +148,7 @@ def laws_dict() -> dict[str, Any]:
                 "source": found.source,
                 "title": found.about["title"],
                 "constants": bool(found.constants),
-                "javascript": not found.between,
+                "javascript": not (found.between or found.scheduled),
                 "template": instance if instance != name else None,
             }
         )
@@ -167,6 +167,9 @@ def _as_published(made: Law) -> Law | None:
 
 
 def _input(law: Law, name: str) -> dict[str, str]:
+    if name == "schedule":
+        words = {"unit": "", "description": "learning rate at every step: a Schedule, or its text"}
+        return {"name": name, "symbol": "", **words, "convention": ""}
     quantity = QUANTITIES.get(name)
     return {
         "name": name,
@@ -241,7 +244,8 @@ def _check_lines(checks: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _points(points: dict[str, float]) -> str:
-    return ", ".join(f"{name} = {_digits(value)}" for name, value in points.items())
+    shown = lambda value: value if isinstance(value, str) else _digits(value)  # noqa: E731  a schedule is text
+    return ", ".join(f"{name} = {shown(value)}" for name, value in points.items())
 
 
 def _digits(value: float) -> str:

@@ -56,7 +56,8 @@ def compile_law(
     hessian = tuple(sorted(key for key, entry in root.hessian.items() if entry != 0.0)) if mode != "value" else ()
     results = [root.value, *(root.gradient[i] for i in gradient), *(root.hessian[key] for key in hessian)]
     prepare, run = numpy_function(builder, results)
-    return Compiled(prepare, run, log, gradient, hessian, len(builder.code))
+    wide = 50 if builder.kernels else 1  # a sum over drops has some fifty nodes for each row
+    return Compiled(prepare, run, log, gradient, hessian, wide * len(builder.code))
 
 
 @functools.lru_cache(maxsize=256)

@@ -1,9 +1,9 @@
 """The syntax tree of a law, and its grammar.
 
 A formula is text: names, numbers, `+ - * / ^`, parentheses and the functions `exp log sqrt max min sigmoid` (log is
-natural). It becomes a small immutable tree with six kinds of node in which subtraction and division have been written
-as sums and products, so that whoever walks the tree (the compiler, the search for starting points) has six cases to
-treat and no more.
+natural) and `drops`, a sum over the drops of a learning-rate schedule (`laws/drops.py`). It becomes a small immutable
+tree with six kinds of node in which subtraction and division have been written as sums and products, so that whoever walks
+the tree (the compiler, the search for starting points) has six cases to treat and no more.
 
 Numbers are folded in double precision while the tree is built: `9^9^9^9` is an error here and never a big integer
 elsewhere.
@@ -33,11 +33,12 @@ __all__ = [
     "expand",
     "names",
     "parse",
+    "replace_calls",
     "substitute",
     "walk",
 ]
 
-FUNCTIONS = frozenset({"exp", "log", "sqrt", "max", "min", "sigmoid"})
+FUNCTIONS = frozenset({"exp", "log", "sqrt", "max", "min", "sigmoid", "drops"})
 MAX_NAMES = 80  # a mixture law of twelve domains has 67
 _UNARY: dict[str, Callable[[float], float]] = {
     "exp": math.exp,
@@ -169,6 +170,22 @@ def substitute(root: Node, replacement: Mapping[str, Node]) -> Node:
             return call(function, tuple(substitute(argument, replacement) for argument in arguments))
 
 
+def replace_calls(root: Node, function: str, other: Node) -> Node:
+    """Replace every call of a function by another node."""
+    match root:
+        case Call(name, arguments):
+            if name == function:
+                return other
+            return Call(name, tuple(replace_calls(argument, function, other) for argument in arguments))
+        case Add(terms):
+            return Add(tuple(replace_calls(term, function, other) for term in terms))
+        case Mul(factors):
+            return Mul(tuple(replace_calls(factor, function, other) for factor in factors))
+        case Pow(base, exponent):
+            return Pow(replace_calls(base, function, other), replace_calls(exponent, function, other))
+    return root
+
+
 def expand(root: Node, limit: int = 64) -> tuple[Node, ...]:
     """Return terms whose sum is the tree, with products distributed over sums as long as there are at most `limit`.
 
@@ -272,7 +289,7 @@ def call(function: str, arguments: tuple[Node, ...]) -> Node:
     (argument,) = arguments
     if function == "sqrt":
         return power(argument, Num(0.5))
-    if isinstance(argument, Num):
+    if isinstance(argument, Num) and function in _UNARY:
         try:
             return _number(_UNARY[function](argument.value), f"{function}({argument.value:g})")
         except (ValueError, OverflowError):

@@ -42,6 +42,7 @@ _PLACE, _WIDTH = Sym("_z"), Sym("_width")  # no name in a formula begins with an
 _CLOSED = (1e8, -1100.0, 800.0)
 _OPEN = (300.0, -300.0, 300.0)  # without an upper end: y between low + 1e-130 and low + 1e130
 _STEPS = 200
+_FREE_STEPS = 8
 _CLOSE = 1e-7  # a last step of this size leaves an error of its square, which the final correction squares again
 
 
@@ -128,11 +129,18 @@ def bracketed_root(function: Callable[[Any], tuple[Any, Any]], far: float, low: 
     >>> bracketed_root(lambda z: (z**2 + np.ones(1), 2 * z), 10.0, -10.0, 10.0)
     array([nan])
     """
-    first, final = (np.asarray(function(end)[0], dtype=float) for end in (-far, far))
+    (first, slope_first), (final, slope_final) = function(-far), function(far)
+    first, final = np.asarray(first, dtype=float), np.asarray(final, dtype=float)
     bracketed = np.sign(first) * np.sign(final) == -1.0  # false for NaN
+    # far out most equations are straight lines; where the nearer one of the two crosses zero is a first guess
+    left, right = -far - first / slope_first, far - final / slope_final
+    z = np.where((left > low) & (left < 0), left, np.where((right > 0) & (right < high), right, 0.0))
+    z, settled = _newton(function, z, low, high)
+    if np.all(settled | ~bracketed):
+        return np.where(bracketed, z, np.nan)
     rising = final > 0
     below, above = np.full(first.shape, low), np.full(first.shape, high)
-    z, done = np.zeros(first.shape), ~bracketed
+    z, done = np.where(settled, z, 0.0), settled | ~bracketed
     for attempt in range(_STEPS):
         value, slope = function(z)
         beyond = (value > 0) == rising
@@ -146,6 +154,21 @@ def bracketed_root(function: Callable[[Any], tuple[Any, Any]], far: float, low: 
         if done.all():
             break
     return np.where(bracketed, z, np.nan)
+
+
+def _newton(
+    function: Callable[[Any], tuple[Any, Any]], z: np.ndarray, low: float, high: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """A few steps without a bracket, which is all that most roots need; returns where they led and which have settled."""
+    settled = np.zeros(z.shape, dtype=bool)
+    for _ in range(_FREE_STEPS):
+        value, slope = function(z)
+        trial = np.minimum(np.maximum(z - value / slope, low), high)
+        settled = np.abs(trial - z) <= _CLOSE * (1.0 + np.abs(z))  # false for NaN
+        z = trial
+        if settled.all():
+            break
+    return z, settled
 
 
 def _minus(left: Node, right: Node) -> Node:

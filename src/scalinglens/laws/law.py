@@ -21,8 +21,10 @@ from scalinglens.laws import formula as grammar
 from scalinglens.laws.backends import javascript_function
 from scalinglens.laws.compiled import Compiled, affine_terms, compile_law
 from scalinglens.laws.domain import Domain, estimated_in_logs
-from scalinglens.laws.formula import Node
+from scalinglens.laws.drops import LOCAL
+from scalinglens.laws.formula import Node, Num
 from scalinglens.laws.program import Builder
+from scalinglens.laws.schedule import as_schedules
 from scalinglens.laws.ties import resolve_ties, tie_names, write_ties
 from scalinglens.quantities import QUANTITIES
 
@@ -37,6 +39,7 @@ SIGNED_INPUTS = frozenset(
         *("loss_teacher",),
     ]
 )
+DERIVED_INPUTS = ("lr_sum", *LOCAL)  # of a law over a schedule: they follow from step and schedule
 _SHARE = re.compile(r"[hr][1-9][0-9]?")  # shares h1, h2, ... of a mixture; one of them may be zero
 
 
@@ -93,6 +96,35 @@ class Law:
                     )
         if self.between:
             self._check_ends()
+        self._check_schedule()
+
+    def _check_schedule(self) -> None:
+        """Refuse words of a schedule where they mean nothing."""
+        kernels = [
+            node for node in grammar.walk(self.tree) if isinstance(node, grammar.Call) and node.function == "drops"
+        ]
+        inside = {name for node in kernels for name in grammar.names(node)}
+        for node in kernels:
+            if any(
+                isinstance(part, grammar.Call) and part.function == "drops" for part in grammar.walk(node.arguments[0])
+            ):
+                raise FormulaError(
+                    f"drops(...) stands inside another one in {self.formula!r}; a sum of sums has no meaning"
+                )
+        if "lr_sum" in inside:
+            raise FormulaError(f"lr_sum stands inside drops(...) in {self.formula!r}; there the sum since is lr_since")
+        outside = set(grammar.names(grammar.replace_calls(self.tree, "drops", Num(1.0))))
+        for name in LOCAL:
+            if name in outside:
+                raise FormulaError(
+                    f'"{name}" stands outside drops(...) in {self.formula!r}; it belongs to one drop of the learning rate, '
+                    "so only a sum over drops can hold it"
+                )
+
+    @functools.cached_property
+    def scheduled(self) -> bool:
+        """Whether the law sums over a learning-rate schedule; its inputs are then `steps` and `schedule` (and others)."""
+        return any(isinstance(node, grammar.Call) and node.function == "drops" for node in grammar.walk(self.tree))
 
     def _check_ends(self) -> None:
         """Refuse an equation that cannot define the output."""
@@ -160,12 +192,17 @@ class Law:
     @functools.cached_property
     def inputs(self) -> tuple[str, ...]:
         """Measured quantities in the formula, in order of appearance; a published price or rate is a parameter."""
-        return tuple(name for name in self._names if is_input(name) and name not in self.constants)
+        found = tuple(name for name in self._names if is_input(name) and name not in self.constants)
+        if not self.scheduled:
+            return found
+        words = ("steps", "schedule")
+        return (*words, *(name for name in found if name not in (*words, *DERIVED_INPUTS)))
 
     @functools.cached_property
     def parameters(self) -> tuple[str, ...]:
         """Free parameters, in order of appearance."""
-        return tuple(name for name in self._names if name not in self.inputs)
+        known = (*self.inputs, *DERIVED_INPUTS) if self.scheduled else self.inputs
+        return tuple(name for name in self._names if name not in known)
 
     def domain(self, name: str) -> Domain:
         """Where a parameter or an input may lie; positive unless the law, or for an input the glossary, says otherwise.
@@ -174,6 +211,8 @@ class Law:
         '(0, 2]'
         """
         signed = name in self.inputs and (name in SIGNED_INPUTS or bool(_SHARE.fullmatch(name)))
+        if self.scheduled and name == "steps":  # counted from 0
+            return Domain(0.0, open=False)
         return self.domains.get(name, Domain(-math.inf) if signed else Domain())
 
     @functools.cached_property
@@ -191,7 +230,7 @@ class Law:
         for name in self.inputs:  # an input may be zero exactly, and has then no logarithm
             where = self.domain(name)
             signs[name] = int(where.low > 0 or (where.low == 0 and where.open))
-        return signs
+        return signs | ({"schedule": 0} | dict.fromkeys(DERIVED_INPUTS, 1) if self.scheduled else {})
 
     def with_ties(self, ties: Mapping[str, str | float]) -> Law:
         """Return the law with parameters replaced by numbers or by formulas in the others.
@@ -311,6 +350,10 @@ class Law:
         >>> float(law.elasticities({"A": 10.0, "alpha": 0.5}, params=100.0)["params"])
         -0.5
         """
+        if self.scheduled:
+            raise PredictionError(
+                f"{self.name} has no elasticities, because a schedule is no number; compare its values"
+            )
         theta = self._parameter_arrays({**self.constants, **(constants or {})})
         x = self.input_arrays({**(points or {}), **columns})
         if any(np.any(a <= 0) for a in x):
@@ -332,6 +375,9 @@ class Law:
             raise PredictionError(f'the law has no input "{unknown}"{near}; it needs {", ".join(self.inputs)}')
         arrays = []
         for name in self.inputs:
+            if name == "schedule" and self.scheduled:
+                arrays.append(as_schedules(points.get(name)))
+                continue
             if name not in points:
                 raise PredictionError(f'the law needs "{name}"; give its value, for example {name}=1e9 (--{name} 1e9)')
             try:

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from scalinglens.errors import FormulaError
-from scalinglens.laws.formula import Add, Call, Mul, Node, Num, Pow, Sym
+from scalinglens.laws.drops import LOCAL
+from scalinglens.laws.formula import Add, Call, Mul, Node, Num, Pow, Sym, names
 
 __all__ = ["Builder", "Derivatives", "Ref", "Sign", "sign"]
 
@@ -105,6 +106,7 @@ class Builder:
         self.derivatives = derivatives
         self.code: list[tuple[str, tuple[Value | int, ...]]] = []
         self.refs: list[Ref] = []
+        self.kernels: list[Any] = []  # of the sums over drops, see `laws/drops.py`
         self._seen: dict[tuple[str, tuple[Value | int, ...]], Ref] = {}
         self._linear: dict[Node, Derivatives] = {}
         self._log: dict[Node, Derivatives] = {}
@@ -293,6 +295,30 @@ class Builder:
         both = self._sum([self._scaled(a, first), self._scaled(b, self.emit("sub", 1.0, first))])
         return Derivatives(value, both.gradient, both.hessian)
 
+    def _drops(self, kernel: Node) -> Derivatives:
+        """A sum over the drops of the schedule: one instruction makes it with all its derivatives, others pick them out."""
+        from scalinglens.laws.backends import kernel_sums  # which writes out the code collected here
+
+        involved = {name: scale for name, (_, scale) in self.coordinates.items() if name in names(kernel)}
+        others = tuple(name for name in self.inputs if name in names(kernel))
+        inner = Builder(involved, (*LOCAL, *others), self.known, self.derivatives)
+        root = inner.linear(kernel)
+        gradient = sorted(root.gradient)
+        hessian = sorted(key for key, entry in root.hessian.items() if entry != 0.0)
+        results = [root.value, *(root.gradient[i] for i in gradient), *(root.hessian[key] for key in hessian)]
+        number = len(self.kernels)
+        self.kernels.append(kernel_sums(inner, results))
+        inputs = (self.emit("input", self.inputs[name]) for name in ("steps", "schedule", *others))
+        plan = self.emit("plan", number, *inputs)
+        place = [self.coordinates[name][0] for name in involved]
+        sums = self.emit("sums", number, plan, *(self.emit("coordinate", i) for i in place))
+        picked = iter([self.emit("pick", i, sums) for i in range(len(results))])
+        return Derivatives(
+            next(picked),
+            {place[i]: next(picked) for i in gradient},
+            {(min(place[i], place[j]), max(place[i], place[j])): next(picked) for i, j in hessian},
+        )
+
     # ---- the two ways to carry a tree -----------------------------------------------------------------------------
 
     def linear(self, node: Node) -> Derivatives:
@@ -319,6 +345,10 @@ class Builder:
             case Sym(name) if name in self.coordinates:
                 position, scale = self.coordinates[name]
                 return self._exp(self.log(node)) if scale == "log" else self._coordinate(position)
+            case Sym("lr_sum") if "schedule" in self.inputs:
+                return Derivatives(
+                    self.emit("lr_sum", *(self.emit("input", self.inputs[n]) for n in ("steps", "schedule")))
+                )
             case Sym(name):
                 return Derivatives(self.emit("input", self.inputs[name]))
             case Add(terms) if (part := complement(terms)) is not None:
@@ -345,6 +375,8 @@ class Builder:
                 for argument in arguments[1:]:
                     result = self._extremum(function, result, self.linear(argument))
                 return result
+            case Call("drops", (kernel,)):
+                return self._drops(kernel)
         raise AssertionError(node)
 
     def _needs_log(self, factor: Node) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from scalinglens.errors import FormulaError
 from scalinglens.expressions import parse_expression
+from scalinglens.laws.drops import LOCAL
 from scalinglens.laws.formula import FUNCTIONS
 from scalinglens.quantities import QUANTITIES
 
@@ -77,6 +78,7 @@ def letters(law: Law) -> dict[str, str]:
     """
     written = _NAME.findall(" ".join((law.formula, *law.derived.values(), *law.derived)))
     measured = {*law.inputs, law.output} if law.between else {*law.inputs}
+    measured |= {"lr_sum", *LOCAL} if law.scheduled else set()
     inputs = [name for name in dict.fromkeys(written) if name in measured]
     others = [name for name in dict.fromkeys(written) if name not in measured and name not in FUNCTIONS]
     symbols = {name: _input_letter(name) for name in inputs}
@@ -158,6 +160,9 @@ def _piece(node: ast.expr, words: Mapping[str, str], small: bool) -> tuple[str, 
             return f"{_wrapped(base, words, small, _ATOM)}^{{{raised}}}", _POWER
         case ast.Call(func=ast.Name(id="sqrt"), args=[argument]):
             return rf"\sqrt{{{_piece(argument, words, small)[0]}}}", _ATOM
+        case ast.Call(func=ast.Name(id="drops"), args=[kernel]):
+            inner = _piece(kernel, words, small)[0]
+            return rf"\sum_{{k \le t}} (\eta_{{k-1}} - \eta_k) \left[{inner}\right]", _PRODUCT
         case ast.Call(func=ast.Name(id=function), args=arguments):
             inner = ", ".join(_piece(argument, words, small)[0] for argument in arguments)
             shown = {"log": r"\ln", "sigmoid": r"\operatorname{sigmoid}"}.get(function, f"\\{function}")

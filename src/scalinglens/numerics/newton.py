@@ -26,6 +26,7 @@ from scalinglens.numerics.cholesky import solve_positive_definite
 __all__ = ["Expansion", "Minima", "Model", "Objective", "expand", "minimise"]
 
 MAX_DAMPING = 1e10
+_ROUNDS = 3  # of stopping at bounds within one step; the next step goes on from there
 
 
 class Model(Protocol):
@@ -200,6 +201,8 @@ def minimise(
             part = objective if (len(work) == lanes) else objective.lanes(work.index)
             low, high = lower[work.index], upper[work.index]
         step, promised, crawling = _step(work, low, high, bounded)
+        if bounded:
+            _stop_at_bounds(work, step, promised, crawling, low, high)
         trial = np.clip(work.u + step, low, high) if bounded else work.u + step
         there = expand(part, trial)
         better = (there.value <= work.value) & ((there.value < np.inf) | (work.iterations == 0))  # NaN is not better
@@ -301,14 +304,51 @@ class _Lanes:
         )  # fmt: skip
 
 
-def _step(work: _Lanes, low: np.ndarray, high: np.ndarray, bounded: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the step, the fall of the objective that a Newton step promises, and where it is one of reweighted squares."""
+def _stop_at_bounds(
+    work: _Lanes, step: np.ndarray, promised: np.ndarray, crawling: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> None:
+    """Where steps lead over a bound, go there and no further, and let the other coordinates answer to that (in place).
+
+    Cutting the step off alone would leave them where a coordinate was meant to go that did not: the objective rises, the
+    damping with it, and the lane is stuck beside the bound.
+    """
+    stopped = np.zeros(step.shape, dtype=bool)
+    for _ in range(min(step.shape[1], _ROUNDS)):
+        trial = work.u + step
+        over = ((trial < low) | (trial > high)) & ~stopped
+        if not over.any():
+            break
+        lanes = np.flatnonzero(over.any(axis=1))
+        stopped |= over
+        moved = np.where(stopped, np.clip(trial, low, high) - work.u, 0.0)[lanes]
+        again = _step(work.chosen(lanes), low[lanes], high[lanes], True, stopped[lanes], moved)
+        step[lanes], promised[lanes], crawling[lanes] = again
+
+
+def _step(
+    work: _Lanes,
+    low: np.ndarray,
+    high: np.ndarray,
+    bounded: bool,
+    stopped: np.ndarray | None = None,
+    moved: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the step, the fall of the objective that a Newton step promises, and where it is one of reweighted squares.
+
+    Coordinates that are `stopped` [lanes, p] make the step `moved` [lanes, p], zero elsewhere, and the others follow.
+    """
     gradient, hessian, majorant = work.gradient, work.hessian, work.majorant
     size = gradient.shape[1]
+    extra: np.ndarray | float = 0.0
+    if moved is not None:
+        extra = np.maximum(-np.einsum("li,li->l", gradient, moved), 0.0)
+        gradient = gradient + np.einsum("lij,lj->li", hessian, moved)
     if bounded:
         below, above = work.u <= low, work.u >= high
-        if below.any() or above.any():
+        if below.any() or above.any() or stopped is not None:
             held = (below & (gradient >= 0)) | (above & (gradient <= 0)) | (low == high)
+            if stopped is not None:
+                held |= stopped
             free = ~held
             both = free[:, :, None] & free[:, None, :]
             eye = np.eye(size)
@@ -316,7 +356,10 @@ def _step(work: _Lanes, low: np.ndarray, high: np.ndarray, bounded: bool) -> tup
             hessian = np.where(both, hessian, eye)
             majorant = np.where(both, majorant, eye)
     diagonal = majorant.reshape(len(majorant), -1)[:, :: size + 1]
-    influence = diagonal > 1e-280
+    # beside a vanishing term (x^a at a = 1e-9) a coordinate of little influence would be sent far away: the longer a lane is
+    # stuck, the more influence a coordinate needs to move
+    least = 1e-30 * np.maximum(work.damping, 1.0) ** 2 * np.max(diagonal, axis=1, initial=0.0)
+    influence = diagonal > np.maximum(least, 1e-280)[:, None]
     scale = 1.0 / np.sqrt(np.where(influence, diagonal, 1.0))
     outer = scale[:, :, None] * scale[:, None, :]
     relative = majorant * outer
@@ -338,4 +381,6 @@ def _step(work: _Lanes, low: np.ndarray, high: np.ndarray, bounded: bool) -> tup
     x *= scale
     if not good.all():
         x[~good] *= work.stretch[~good, None]
-    return x, np.maximum(promised, 0.0), ~good
+    if moved is not None:
+        x += moved
+    return x, np.maximum(promised, 0.0) + extra, ~good

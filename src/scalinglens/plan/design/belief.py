@@ -1,0 +1,337 @@
+"""`Belief`: what is known of a law before the next runs are made, as draws of its coordinates.
+
+The draws of a fit are one; published constants of the same form, with their spread, are another; and either may be brought
+up to date with runs by one robust least-squares step after another (Laplace),
+
+    minimise over u: sum_i t_i (ln y_i - ln L(x_i; u))^2 / sd_i^2 + (u - u0)' V^-1 (u - u0)
+    V after = (V^-1 + sum_i t_i J_i J_i'/sd_i^2)^-1
+
+with t_i the weights of Student's t, so that a stray run does not carry the rest away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from scalinglens.errors import PlanError
+from scalinglens.fit.noise import Noise
+from scalinglens.laws.law import Law
+
+__all__ = [
+    "Belief",
+    "Bend",
+    "adapted",
+    "conditioned",
+    "log_slopes",
+    "normal_belief",
+    "plain_noise",
+    "to_coordinates",
+    "to_natural",
+]
+
+STEPS = 60  # of the search for the most likely coordinates
+FREEDOM = 4.0  # of the t density that runs are weighted by
+FARTHEST = 6.0  # robust standard deviations beyond which a draw of a coordinate is moved in: a runaway is no scale
+
+
+@dataclass(frozen=True)
+class Bend:
+    """What the law gets wrong away from the target: size * (q1 z1^2 + q2 z1 z2 + ...), z = decades from the target, q ~ N(0, 1).
+
+    A law that is right at the target need not be right three decades below it. The coefficients q are further coordinates.
+
+    Attributes:
+        size: standard deviation of ln loss one decade away.
+        centre: input -> value at the target.
+    """
+
+    size: float
+    centre: Mapping[str, float]
+
+    @property
+    def count(self) -> int:
+        """How many coefficients there are."""
+        return len(self.centre) * (len(self.centre) + 1) // 2
+
+    def features(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Derivatives of ln loss by the coefficients [n, count]."""
+        z = [np.log10(np.asarray(columns[name], dtype=float) / at) for name, at in self.centre.items()]
+        return self.size * np.stack([z[i] * z[j] for i in range(len(z)) for j in range(i + 1)], axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """A law with draws of its coordinates.
+
+    Attributes:
+        law: the law; its coordinates are logarithms for amplitudes, plain for exponents (`Law.coordinates`).
+        best: the most likely coordinates [p].
+        draws: of the coordinates [draws, p].
+        covariance: of the coordinates [p, p].
+        noise: the scatter of single runs.
+        in_logs: whether scatter and decision are those of logarithms.
+        weight: share of the law among several.
+        points: input -> values [n] of the runs behind it; empty where there are none.
+        groups: column whose runs share noise, or None.
+        prior: whether it rests on published constants only.
+        notes: what a reader should know, in sentences.
+        bend: what the law gets wrong away from the target, or None; its coefficients are the last coordinates.
+    """
+
+    law: Law
+    best: np.ndarray
+    draws: np.ndarray
+    covariance: np.ndarray
+    noise: Noise
+    in_logs: bool = True
+    weight: float = 1.0
+    points: Mapping[str, np.ndarray] = field(default_factory=dict)
+    groups: str | None = None
+    prior: bool = False
+    notes: tuple[str, ...] = ()
+    bend: Bend | None = None
+
+    def slopes(self, u: np.ndarray, columns: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the law with its bend predicts [draws, n], and the derivatives by the coordinates [draws, n, p]."""
+        count = self.bend.count if self.bend is not None else 0
+        value, slopes = log_slopes(self.law, u[:, : u.shape[1] - count], columns, self.in_logs)
+        if self.bend is None:
+            return value, slopes
+        bent = self.bend.features(columns)
+        if not self.in_logs:
+            bent = bent * np.abs(np.nan_to_num(value.mean(axis=0)))[:, None]
+        value = value + u[:, u.shape[1] - count :] @ bent.T
+        return value, np.concatenate([slopes, np.broadcast_to(bent, (*slopes.shape[:2], count))], axis=2)
+
+    def bent(self, bend: Bend | None) -> Belief:
+        """Return the belief with a bend, which the runs behind it have felt as well.
+
+        Their fit u = u0 + H d is moved by the error d = F q of the law at them, H = (J'WJ)^-1 J'W: so u has the covariance
+        S + HF (HF)' and -HF with q.
+        """
+        if bend is None or bend.size == 0.0 or self.bend is not None:
+            return self
+        p, q = len(self.best), bend.count
+        covariance = np.zeros((p + q, p + q))
+        covariance[:p, :p], covariance[p:, p:] = self.covariance, np.eye(q)
+        if self.points and not self.prior:
+            value, slopes = self.slopes(self.best[None], self.points)
+            sd = np.maximum(self.noise.at(np.exp(value[0]) if self.in_logs else value[0]), 1e-12)
+            weighted, bent = slopes[0] / sd[:, None], bend.features(self.points) / sd[:, None]
+            pull = np.linalg.lstsq(weighted, bent, rcond=1e-10)[0]
+            pull[np.diag(self.covariance) <= 0] = 0.0
+            covariance[:p, :p] += pull @ pull.T
+            covariance[:p, p:], covariance[p:, :p] = -pull, -pull.T
+        draws = np.concatenate([self.draws, np.zeros((len(self.draws), q))], axis=1)
+        return replace(self, best=np.append(self.best, np.zeros(q)), draws=draws, covariance=covariance, bend=bend)
+
+    def thinned(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Return at most `count` draws of the coordinates."""
+        return self.draws if len(self.draws) <= count else self.draws[rng.permutation(len(self.draws))[:count]]
+
+
+def plain_noise(scale: float) -> Noise:
+    """Scatter of one relative size everywhere."""
+    return Noise(scale, 0.0, 1.0, 0.0, np.zeros(1), 10.0)
+
+
+def to_natural(law: Law, u: np.ndarray) -> np.ndarray:
+    """Coordinates [..., p] to parameters."""
+    logs = np.array([law.coordinates[name] == "log" for name in law.parameters])
+    return np.where(logs, np.exp(np.clip(np.where(logs, u, 0.0), -700.0, 700.0)), u)
+
+
+def to_coordinates(law: Law, natural: np.ndarray) -> np.ndarray:
+    """Parameters [draws, p] to coordinates, runaways moved in to six robust standard deviations."""
+    logs = np.array([law.coordinates[name] == "log" for name in law.parameters])
+    with np.errstate(all="ignore"):
+        u = np.where(logs, np.log(np.maximum(natural, 1e-300)), natural)
+    middle = np.median(u, axis=0)
+    reach = FARTHEST * 1.4826 * np.median(np.abs(u - middle), axis=0)
+    return np.where(reach > 0, np.clip(u, middle - reach, middle + reach), u)
+
+
+def log_slopes(
+    law: Law, u: np.ndarray, columns: Mapping[str, np.ndarray], in_logs: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return ln of the law and its derivatives by the coordinates.
+
+    Args:
+        law: any law without a schedule.
+        u: coordinates [draws, p].
+        columns: input -> values [n], or [draws, n] where each draw has its own points.
+        in_logs: False for the law itself in place of its logarithm.
+
+    Returns:
+        Values [draws, n] and slopes [draws, n, p], zero where the law has no finite value.
+
+    Cost: one evaluation of the compiled derivatives.
+
+    >>> from scalinglens.laws.catalogue import law
+    >>> value, slopes = log_slopes(law("A/params^alpha"), np.array([[2.0, 0.5]]), {"params": np.array([np.e**2])})
+    >>> value.tolist(), slopes.tolist()
+    ([[1.0]], [[[1.0, -2.0]]])
+    """
+    compiled = law.compiled("fit")
+    arrays = law.input_arrays({name: np.asarray(columns[name], dtype=float) for name in law.inputs})
+    arrays = tuple(a if a.ndim == 2 else a.reshape(1, -1) for a in arrays)
+    coordinates = tuple(u[:, i : i + 1] for i in range(u.shape[1]))
+    count = max((a.shape[1] for a in arrays), default=1)
+    with np.errstate(all="ignore"):
+        value, *rest = compiled.run(coordinates, compiled.prepare(arrays))
+        value = np.broadcast_to(np.asarray(value, dtype=float), (len(u), count))
+        slopes = np.zeros((len(u), count, u.shape[1]))
+        for place, slope in zip(compiled.gradient, rest, strict=False):
+            slopes[:, :, place] = slope
+        if compiled.log and not in_logs:
+            value = np.exp(value)
+            slopes = slopes * value[:, :, None]
+        elif in_logs and not compiled.log:
+            slopes = slopes / value[:, :, None]
+            value = np.log(value)
+    good = np.isfinite(value) & np.isfinite(slopes).all(axis=2)
+    return np.where(good, value, np.nan), np.where(good[:, :, None], slopes, 0.0)
+
+
+def normal_belief(
+    law: Law, best: np.ndarray, covariance: np.ndarray, noise: Noise, count: int, seed: int, **more: object
+) -> Belief:
+    """Return a belief with `count` normal draws, inside the domains of the parameters."""
+    values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    draws = best + np.random.default_rng([seed, 7]).normal(size=(count, len(best))) @ root.T
+    for i, name in enumerate(law.parameters):
+        where = law.domain(name)
+        low, high = where.low, where.high
+        if law.coordinates[name] == "log":
+            low, high = (np.log(end) if 0 < end < np.inf else (-np.inf if end <= 0 else np.inf) for end in (low, high))
+        elif where.open and np.isfinite(low):
+            low = low + 1e-3 * max(abs(best[i] - low), 1e-9)
+        draws[:, i] = np.clip(draws[:, i], low, high)
+    return Belief(law, np.asarray(best, dtype=float), draws, covariance, noise, **more)  # type: ignore[arg-type]
+
+
+def conditioned(belief: Belief, columns: Mapping[str, np.ndarray], observed: np.ndarray, *, seed: int = 0) -> Belief:
+    """Return the belief after runs were made.
+
+    Args:
+        belief: before.
+        columns: input -> values [n] of the runs.
+        observed: what they gave [n].
+        seed: of the new draws.
+
+    Returns:
+        A belief around the most likely coordinates; its noise is estimated anew from the residuals, which count against the
+        ten runs that the old estimate is taken to rest on.
+
+    Raises:
+        PlanError: a value that has no logarithm.
+
+    Cost: some thirty evaluations of the derivatives.
+    """
+    y = np.asarray(observed, dtype=float)
+    if belief.in_logs and np.any(y <= 0):
+        raise PlanError(f"a run made has the loss {y.min():g}, which has no logarithm; leave it out of made")
+    y = np.log(y) if belief.in_logs else y
+    precision = np.linalg.pinv(belief.covariance, rcond=1e-12, hermitian=True)
+    u, scale = belief.best.copy(), belief.noise.scale
+    for _ in range(3):  # the scale of the noise, then the law again
+        noise = replace(belief.noise, scale=scale)
+        here = _deviations(belief, noise, u, columns, y)
+        cost, damping = _cost(here, u - belief.best, precision), 1e-3
+        for _ in range(STEPS):
+            sd, residual, slopes = here
+            share = (FREEDOM + 1) / (FREEDOM + (residual / sd) ** 2)
+            gradient = slopes.T @ (share * residual / sd**2) - precision @ (u - belief.best)
+            hessian = (slopes.T * (share / sd**2)) @ slopes + precision
+            size = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
+            scaled = hessian / np.outer(size, size) + damping * np.eye(len(u))
+            step = np.linalg.solve(scaled, gradient / size) / size
+            there = _deviations(belief, noise, u + step, columns, y)
+            then = _cost(there, u + step - belief.best, precision)
+            if then <= cost:
+                u, here, gained, cost, damping = u + step, there, cost - then, then, max(damping / 5, 1e-9)
+                if gained < 1e-8 * (1 + abs(cost)):
+                    break
+            elif damping > 1e9:
+                break
+            else:
+                damping *= 10
+        sd, residual, slopes = here
+        share = (FREEDOM + 1) / (FREEDOM + (residual / sd) ** 2)
+        information = (slopes.T * (share / sd**2)) @ slopes
+        covariance = np.linalg.pinv(information + precision, rcond=1e-14, hermitian=True)
+        spent = float(np.trace(covariance @ information))
+        known = belief.noise.freedom
+        square = np.sum(np.minimum(residual**2 / sd**2, 9.0)) * scale**2
+        freedom = known + max(len(y) - spent, 0.0)
+        scale = float(np.sqrt((known * belief.noise.scale**2 + square) / freedom))
+    noise = replace(belief.noise, scale=scale, freedom=freedom)
+    joined = {
+        name: np.concatenate([belief.points[name], values])
+        if name in belief.points
+        else np.asarray(values, dtype=float)
+        for name, values in columns.items()
+    }
+    return normal_belief(
+        belief.law,
+        u,
+        covariance,
+        noise,
+        len(belief.draws),
+        seed,
+        in_logs=belief.in_logs,
+        weight=belief.weight,
+        points=joined,
+        groups=belief.groups,
+        prior=False,
+        notes=belief.notes,
+        bend=belief.bend,
+    )
+
+
+def _cost(state: tuple[np.ndarray, np.ndarray, np.ndarray], pull: np.ndarray, precision: np.ndarray) -> float:
+    """Minus the logarithm of the posterior, up to a constant."""
+    sd, residual, _ = state
+    return float(0.5 * (FREEDOM + 1) * np.sum(np.log1p((residual / sd) ** 2 / FREEDOM)) + 0.5 * pull @ precision @ pull)
+
+
+def adapted(belief: Belief, columns: Mapping[str, np.ndarray], observed: np.ndarray, *, seed: int = 0) -> Belief:
+    """Return `conditioned`, with the size of the bend that the runs make most likely: a third of it, all, or three times.
+
+    ln Z = -(sum_i rho(r_i/sd_i) + ln sd_i) - (u - u0)' V^-1 (u - u0)/2 - ln det(I + V sum_i J_i J_i'/sd_i^2)/2 (Laplace).
+    """
+    if belief.bend is None:
+        return conditioned(belief, columns, observed, seed=seed)
+    found = []
+    for factor in (1.0, 1 / 3, 3.0):
+        before = replace(belief, bend=replace(belief.bend, size=belief.bend.size * factor))
+        after = conditioned(before, columns, observed, seed=seed)
+        found.append((_evidence(before, after, columns, observed), after))
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def _evidence(before: Belief, after: Belief, columns: Mapping[str, np.ndarray], observed: np.ndarray) -> float:
+    y = np.log(observed) if before.in_logs else np.asarray(observed, dtype=float)
+    sd, residual, slopes = _deviations(after, after.noise, after.best, columns, y)
+    slopes = slopes / sd[:, None]
+    values, vectors = np.linalg.eigh(before.covariance)
+    root = slopes @ (vectors * np.sqrt(np.maximum(values, 0.0)))
+    pull = vectors.T @ (after.best - before.best)
+    known = values > 1e-12 * values[-1]
+    along = np.diag(np.where(known, 1.0 / np.where(known, values, 1.0), 0.0))
+    cost = _cost((sd, residual, slopes), pull, along) + float(np.sum(np.log(sd)))
+    return float(-cost - 0.5 * np.linalg.slogdet(np.eye(len(values)) + root.T @ root)[1])
+
+
+def _deviations(
+    belief: Belief, noise: Noise, u: np.ndarray, columns: Mapping[str, np.ndarray], y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Standard deviation, observed minus predicted, slopes [n, p] at coordinates."""
+    value, slopes = belief.slopes(u[None], columns)
+    value = np.where(np.isfinite(value[0]), value[0], 1e3)
+    sd = np.maximum(noise.at(np.exp(value) if belief.in_logs else value), 1e-12)
+    return sd, y - value, slopes[0]

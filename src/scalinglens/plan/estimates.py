@@ -1,0 +1,136 @@
+"""`Estimates`: arrays of values with intervals, and how draws become their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalinglens.fit.estimate import Estimate
+from scalinglens.plan.source import Source
+
+__all__ = ["Estimates", "quantiles", "stacked", "value_interval", "widened"]
+
+_BLOCK = 4_000_000  # numbers of one array of draws x points
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Values with their intervals, all [n]; an end is NaN where there is none, infinite where it is open.
+
+    >>> Estimates.plain([1.0, 2.0]).at(1)
+    Estimate(value=2.0, low=None, high=None, level=None, method='')
+    """
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    level: float = 0.9
+
+    @classmethod
+    def plain(cls, value: Any) -> Estimates:
+        """Values without intervals."""
+        value = np.atleast_1d(np.asarray(value, dtype=float))
+        return cls(value, np.full(value.shape, np.nan), np.full(value.shape, np.nan))
+
+    def at(self, i: int) -> Estimate:
+        """The `Estimate` number i; an end that is missing or open is None."""
+        low, high = (float(a[i]) if np.isfinite(a[i]) else None for a in (self.low, self.high))
+        if low is None and high is None:
+            return Estimate(float(self.value[i]))
+        return Estimate(float(self.value[i]), low, high, self.level, "percentile")
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+
+def quantiles(draws: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the central interval of draws [n, draws] along their last axis; NaN draws are left aside.
+
+    The same as `numpy.nanquantile`, several times faster without NaN.
+
+    >>> quantiles(np.arange(101.0)[None], 0.9)
+    (array([5.]), array([95.]))
+    """
+    n, k = draws.shape
+    if not k:
+        return np.full(n, np.nan), np.full(n, np.nan)
+    tails = ((1 - level) / 2, (1 + level) / 2)
+    known = ~np.isnan(draws)
+    if not known.all():
+        ends = np.full((2, n), np.nan)
+        enough = known.any(axis=1)
+        if enough.any():
+            rows = [row[keep] for row, keep in zip(draws[enough], known[enough], strict=True)]
+            ends[:, enough] = [[_one(row, tail) for row in rows] for tail in tails]
+        return ends[0], ends[1]
+    places = [tail * (k - 1) for tail in tails]
+    kth = sorted({i for place in places for i in (int(place), min(int(place) + 1, k - 1))})
+    sorted_ = np.partition(draws, kth, axis=1)
+    found = []
+    for place in places:
+        i = int(place)
+        a, b, share = sorted_[:, i], sorted_[:, min(i + 1, k - 1)], place - i
+        with np.errstate(invalid="ignore"):
+            found.append(np.where((share == 0) | (a == b), a, a + share * (b - a)))
+    return found[0], found[1]
+
+
+def _one(values: np.ndarray, tail: float) -> float:
+    values = np.sort(values)
+    place = tail * (len(values) - 1)
+    i = int(place)
+    a, b = values[i], values[min(i + 1, len(values) - 1)]
+    return float(a if a == b or place == i else a + (place - i) * (b - a))
+
+
+def widened(value: np.ndarray, end: np.ndarray, factor: float) -> np.ndarray:
+    """Move ends away from their values by a factor, on the scale of logarithms where both are positive.
+
+    A quantile of spread draws is the spread quantile, so this needs no draws.
+
+    >>> widened(np.array([1.0]), np.array([2.0]), 2.0)
+    array([4.])
+    """
+    if factor == 1.0:
+        return end
+    positive = (value > 0) & (end > 0)
+    with np.errstate(all="ignore"):
+        ratio = np.where(positive, end / value, 1.0)
+        return np.where(positive, value * ratio**factor, value + factor * (end - value))
+
+
+def value_interval(source: Source, columns: Mapping[str, Any], level: float) -> Estimates:
+    """Return the target at points [n] with the interval of the law itself, without the scatter of single runs.
+
+    Cost: draws x points evaluations of the law.
+    """
+    value = np.atleast_1d(source.value(columns))
+    shape = value.shape
+    columns = {name: np.broadcast_to(np.asarray(columns[name], dtype=float), shape) for name in source.inputs}
+    if not source.draws:
+        return Estimates.plain(value)
+    good = np.flatnonzero(np.isfinite(value))
+    low, high = np.full(shape, np.nan), np.full(shape, np.nan)
+    step = max(_BLOCK // max(source.draws, 1), 1)
+    for start in range(0, len(good), step):
+        at = good[start : start + step]
+        here = {name: array[at] for name, array in columns.items()}
+        if len(source.heads) == 1 and not source.link:
+            head = source.heads[0]
+            drawn = head.law.value(
+                {name: head.draws[:, i] for i, name in enumerate(head.law.parameters)},
+                {name: array[:, None] for name, array in here.items()},
+            )
+            ends, factor = quantiles(drawn, level), head.widening
+        else:
+            ends, factor = quantiles(source.sampled(here).T, level), 1.0
+        low[at], high[at] = (widened(value[at], end, factor) for end in ends)
+    return Estimates(value, low, high, level)
+
+
+def stacked(parts: Sequence[np.ndarray], n: int) -> np.ndarray:
+    """Draws of several heads [draws, n] as one [n, draws]."""
+    return np.concatenate([np.broadcast_to(part, (len(part), n)) for part in parts]).T if parts else np.empty((n, 0))

@@ -1,0 +1,160 @@
+"""A plan and a frontier as text for a terminal and as HTML for a notebook."""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scalinglens.fit.estimate import Estimate
+from scalinglens.quantities import QUANTITIES, format_number, format_quantity
+
+if TYPE_CHECKING:
+    from scalinglens.plan.frontier import Frontier
+    from scalinglens.plan.plan import Plan
+
+__all__ = ["as_html", "as_text", "frontier_text"]
+
+_SHOWN = 12  # budgets of a frontier that are printed
+_WIDTH = 110
+_UNITS = {"flops_inference": "FLOP", "flops_training": "FLOP", "tokens_per_param": "tokens/parameter", "usd": "USD"}
+
+
+def as_text(plan: Plan) -> str:
+    """Return the plan as a block of text: question, numbers, assumptions, warnings."""
+    lines = [_title(plan), *_table(_rows(plan)), ""]
+    for name, text in _facts(plan):
+        lines += textwrap.wrap(text, _WIDTH, initial_indent=f"  {name:<13}", subsequent_indent=" " * 15)
+    for warning in plan.warnings:
+        lines += textwrap.wrap(warning, _WIDTH, initial_indent="  ! ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def as_html(plan: Plan) -> str:
+    """Return the plan as a small HTML table with what it assumes below."""
+    head, *body = _rows(plan)
+    cells = lambda row, tag: "".join(f"<{tag} style='text-align:left'>{html.escape(cell)}</{tag}>" for cell in row)  # noqa: E731
+    table = f"<tr>{cells(head, 'th')}</tr>" + "".join(f"<tr>{cells(row, 'td')}</tr>" for row in body)
+    facts = "<br>".join(f"<b>{html.escape(name)}</b> {html.escape(text)}" for name, text in _facts(plan))
+    notes = "".join(f"<li>{html.escape(warning)}</li>" for warning in plan.warnings)
+    return f"<div><b>{html.escape(_title(plan))}</b><table>{table}</table>{facts}<ul>{notes}</ul></div>"
+
+
+def frontier_text(front: Frontier) -> str:
+    """Return a frontier as text: some of its budgets, exponents, warnings."""
+    n = len(front.budgets)
+    shown = np.arange(n) if n <= _SHOWN else np.unique(np.linspace(0, n - 1, _SHOWN).round().astype(int))
+    names = (*front.free, front.source.target)
+    rows: list[tuple[str, ...]] = [("budget", *names, "")]
+    for i in shown:
+        estimates = [front.optimum[name].at(int(i)) for name in front.free] + [front.loss.at(int(i))]
+        status = front.status[i]
+        cells = (_with_ends(e, name) for e, name in zip(estimates, names, strict=True))
+        rows.append((format_quantity(float(front.budgets[i])), *cells, "" if status == "inside" else status))
+    lines = [f"frontier of {front.source.name} over {n} budgets in {front.cost.unit}: {front.how}", *_table(rows)]
+    if n > len(shown):
+        lines.append(f"  ({len(shown)} of {n} shown)")
+    lines.append("")
+    for name, e in front.exponents.items():
+        lines.append(f"  {name} ~ budget^{_number(e)}")
+    if front.gamma is not None:
+        floor = "" if front.floor is None else f" - {format_number(front.floor.value)}"
+        lines.append(f"  {front.source.target}{floor} ~ budget^-{_number(front.gamma)}")
+    if n:
+        middle = int(shown[len(shown) // 2])
+        ranges = [f"{k} {_range(tuple(v[middle]), k)}" for k, v in front.near_optimal.items()]
+        lines.append(
+            f"  within {front.tolerance:.3g} of the best at {format_quantity(float(front.budgets[middle]))}: {', '.join(ranges)}"
+        )
+    for warning in front.warnings:
+        lines += textwrap.wrap(warning, _WIDTH, initial_indent="  ! ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def _title(plan: Plan) -> str:
+    asked = plan.question
+    words = []
+    for key, value in asked.items():
+        if key in ("kind", "source", "cost", "unit", "fix") or value is None or value == "":
+            continue
+        shown = format_quantity(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+        words.append(f"{key.replace('_', ' ')} {shown}")
+    kind = str(asked.get("kind", "")).replace("_", " ")
+    title = f"plan ({kind})" if kind else "plan"
+    return f"{title} on {asked.get('source', '?')}" + (f": {', '.join(words)}" if words else "")
+
+
+def _rows(plan: Plan) -> list[tuple[str, ...]]:
+    tolerance = plan.near_optimal.get("tolerance")
+    near = f"within {tolerance:.2%} of the best" if isinstance(tolerance, int | float) else ""
+    any_interval = any(e.low is not None or e.high is not None for e in plan.answer.values())
+    rows: list[tuple[str, ...]] = [("", "value", f"{plan.level:.0%} interval" if any_interval else "", near, "")]
+    for name, e in plan.answer.items():
+        ends = plan.near_optimal.get(name)
+        unit = _UNITS.get(name) or (QUANTITIES[name].unit if name in QUANTITIES else "")
+        rows.append((name, _shown(e.value, e, name), _interval(e, name), _range(ends, name) if ends else "", unit))
+    return rows
+
+
+def _facts(plan: Plan) -> list[tuple[str, str]]:
+    facts = []
+    if plan.spread:
+        names = {key for values in plan.spread.values() for key in values}
+        parts = []
+        for key in sorted(names):
+            known = {law: values[key] for law, values in plan.spread.items() if key in values}
+            least, most = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+            parts.append(f"{key} {_count(known[least], key)} ({least}) to {_count(known[most], key)} ({most})")
+        facts.append(("other laws", "; ".join(parts)))
+    far = {name: d for name, d in plan.extrapolation_decades.items() if d > 0}
+    if far:
+        facts.append(("extrapolates", ", ".join(f"{name} by {d:.1f} decades" for name, d in far.items())))
+    elif plan.extrapolation_decades:
+        facts.append(("extrapolates", "nowhere: inside the runs"))
+    facts += [("assumes" if i == 0 else "", text) for i, text in enumerate(plan.assumptions)]
+    return facts
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    keep = [k for k in range(len(rows[0])) if any(row[k] for row in rows)]
+    widths = {k: max(len(row[k]) for row in rows) for k in keep}
+    return ["  " + "  ".join(row[k].ljust(widths[k]) for k in keep).rstrip() for row in rows]
+
+
+def _shown(value: float, e: Estimate, name: str) -> str:
+    if not np.isfinite(value):
+        return "none" if np.isnan(value) else "endless"
+    return _count(value, name) if abs(value) >= 1e4 else format_number(value, e.low, e.high)
+
+
+def _count(value: float, name: str) -> str:
+    """Counts with a suffix; amounts of compute as powers of ten, which nobody says in thousands."""
+    return f"{value:.3g}" if name.startswith("flops") else format_quantity(value)
+
+
+def _interval(e: Estimate, name: str) -> str:
+    if e.low is None and e.high is None:
+        return ""
+    low, high = ("open" if end is None else _shown(end, e, name) for end in (e.low, e.high))
+    return f"{low} to {high}"
+
+
+def _with_ends(e: Estimate, name: str) -> str:
+    ends = _interval(e, name)
+    return _shown(e.value, e, name) + (f" ({ends})" if ends else "")
+
+
+def _range(ends: Any, name: str) -> str:
+    low, high = (float(end) for end in ends)
+    if not (np.isfinite(low) and np.isfinite(high)) or high <= low * (1 + 1e-9):  # nothing to choose
+        return ""
+    plain = Estimate(low)
+    return f"{_shown(low, plain, name)} to {_shown(high, plain, name)}"
+
+
+def _number(e: Estimate) -> str:
+    ends = "" if e.low is None or e.high is None else f" ({format_number(e.low)} to {format_number(e.high)})"
+    return f"{format_number(e.value, e.low, e.high)}{ends}"
