@@ -161,3 +161,15 @@ def test_ranges_are_geometric_with_exact_ends() -> None:
 def test_values_that_cannot_be_read(text: str) -> None:
     with pytest.raises(OptionError, match="a geometric range --params 1B:100B:5"):
         values("params", text)
+
+
+def test_a_saved_pool_predicts_like_a_fit(run, desk: Path) -> None:
+    pool = sl.fit(desk / "runs.csv", "auto", boot=60)
+    pool.save(desk / "auto.json")
+    done = run("predict", "auto.json", "--params", "7B", "--tokens", "1.4T", "--json")
+    (row,) = predictions(done)
+    expected = pool.predict(params=7e9, tokens=1.4e12).iloc[0]
+    assert [row["loss"][name] for name in ("value", "low", "high")] == [expected.loss, expected.low, expected.high]
+    words = json.loads(done.stdout)
+    assert words["law"] == "auto"
+    assert sum(words["parameters"].values()) == pytest.approx(1.0)

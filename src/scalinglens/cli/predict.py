@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scalinglens.fit import Fit
+    from scalinglens.fit.compare.pool import PooledFit
     from scalinglens.laws.law import Law
 
 __all__ = ["Predict", "parse"]
@@ -60,17 +61,22 @@ class Predict:
 
     def run(self) -> int:
         """Do what the options say and return the exit status."""
+        from scalinglens.laws.law import Law
         from scalinglens.runs import read_runs
 
-        fit, law = _fit_or_law(self.fit)
-        columns = _columns(law, pairs("at", self.at, "params=70B"))
+        source = _fit_or_law(self.fit)
+        columns = _columns(source, pairs("at", self.at, "params=70B"))
         runs = read_runs(self.points) if self.points else None
         screen = sys.stderr if self.json else sys.stdout
         if runs is not None:
             print(runs.summary(), file=screen, end="\n\n")
-        table = {} if runs is None else {name: runs.column(name) for name in law.inputs if name in runs.columns}
-        frame, words = _predicted(fit, law, _even({**table, **columns}), self.level, not self.law_only)
-        print(f"{_says(words, law)}\n{_interval(words)}", file=screen)
+        table = {} if runs is None else {name: runs.column(name) for name in source.inputs if name in runs.columns}
+        points = _even({**table, **columns})
+        if isinstance(source, Law):
+            frame, words = _published(source, points, self.level)
+        else:
+            frame, words = _fitted(source, points, self.level, not self.law_only)
+        print(f"{_says(words)}\n{_interval(words)}", file=screen)
         print(*(f"! {warning}" for warning in words["warnings"]), "", sep="\n", file=screen, flush=True)
         print(json.dumps({**words, "predictions": _rows(frame)}, indent=1) if self.json else _table(frame))
         return 0
@@ -82,24 +88,26 @@ def parse(words: Sequence[str]) -> Predict:
     return parsed(Predict, "predict", [*rest, *(word for pair in points.items() for word in ("--at", "=".join(pair)))])
 
 
-def _fit_or_law(name: str) -> tuple[Fit | None, Law]:
+def _fit_or_law(name: str) -> Fit | PooledFit | Law:
     if name.endswith(".json") or os.path.exists(name):
-        from scalinglens.fit import Fit
+        from scalinglens.fit.saved import load
 
-        fit = Fit.load(name)
-        return fit, fit.law
+        return load(name)
     from scalinglens.laws.catalogue import law
 
-    return None, law(name)
+    return law(name)
 
 
-def _columns(law: Law, texts: Mapping[str, str]) -> dict[str, Any]:
+def _columns(source: Fit | PooledFit | Law, texts: Mapping[str, str]) -> dict[str, Any]:
     for name in texts:
-        if name not in law.inputs:
+        if name not in source.inputs:
             option = name.replace("_", "-")
-            near = did_you_mean(f"--{option}", [f"--{word}" for word in (*law.inputs, "points", "level", "law-only")])
+            near = did_you_mean(
+                f"--{option}", [f"--{word}" for word in (*source.inputs, "points", "level", "law-only")]
+            )
+            called = getattr(source, "name", "") or _name(source)[0]  # type: ignore[arg-type]
             raise PredictionError(
-                f"the law {law.name} has no input {name!r}{near}; it needs {', '.join(f'--{n}' for n in law.inputs)}"
+                f"the law {called} has no input {name!r}{near}; it needs {', '.join(f'--{n}' for n in source.inputs)}"
             )
     return {name: [text] if name == "schedule" else values(name, text) for name, text in texts.items()}
 
@@ -114,22 +122,44 @@ def _even(points: Mapping[str, Any]) -> dict[str, Any]:
     return {name: values if len(values) == count else [*values] * count for name, values in points.items()}
 
 
-def _predicted(
-    fit: Fit | None, law: Law, points: Mapping[str, Any], level: float | None, noise: bool
+def _name(fit: Fit | PooledFit) -> tuple[str, str, dict[str, float]]:
+    """The name of what was fitted, its formula, and its numbers: parameters of a law, weights of a pool."""
+    from scalinglens.fit.compare.pool import PooledFit
+
+    if isinstance(fit, PooledFit):
+        members = {member.law.name: w for member, w in zip(fit.members, fit.weights, strict=True)}
+        shares = ", ".join(f"{w:.0%} {name}" for name, w in members.items())
+        return "auto", f"weighted {fit.how} of {shares}", members
+    return fit.law.name, fit.law.formula, dict(fit.values)
+
+
+def _fitted(
+    fit: Fit | PooledFit, points: Mapping[str, Any], level: float | None, noise: bool
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the predictions (inputs, output, low, high) and all else there is to say, as it stands in the JSON."""
+    frame = fit.predict(points, level=level, noise=noise)
+    without = bool(frame["low"].isna().all())
+    refusal = fit.refusal or ("no intervals: the fit has no draws; fit again with --boot 1000" if without else "")
+    name, formula, numbers = _name(fit)
+    return frame, {
+        "schema": 1,
+        "law": name,
+        "formula": formula,
+        "status": fit.status,
+        "level": fit.level if level is None else level,
+        "refusal": refusal or None,
+        "parameters": numbers,
+        "runs": {word: fit.table[word] for word in ("used", "origin")},
+        "noise": noise,
+        "citation": "; ".join(fit.citations()) if name == "auto" else _cited(fit.law),  # type: ignore[union-attr]
+        "warnings": [*fit.extrapolation(points), *fit.warnings],
+    }
+
+
+def _published(law: Law, points: Mapping[str, Any], level: float | None) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the values of a law with its printed constants, in the same shape."""
     import pandas as pd
 
-    words: dict[str, Any] = {"schema": 1, "law": law.name, "formula": law.formula}
-    tail = {"noise": noise and fit is not None, "citation": law.about.get("citation") or law.source or None}
-    if fit is not None:
-        frame = fit.predict(points, level=level, noise=noise)
-        refusal = fit.refusal or (
-            "" if len(fit.draws) else "no intervals: the fit has no draws; fit again with --boot 1000"
-        )
-        words |= {"status": fit.status, "level": fit.level if level is None else level, "refusal": refusal or None}
-        words |= {"parameters": dict(fit.values), "runs": {name: fit.table[name] for name in ("used", "origin")}}
-        return frame, {**words, **tail, "warnings": [*fit.extrapolation(points), *fit.warnings]}
     if level is not None:
         raise FitError(
             "a published law has no intervals, so --level cannot be met; "
@@ -138,18 +168,31 @@ def _predicted(
     value = law.value(None, points)  # first, because it checks the points
     inputs = {name: points[name] for name in law.inputs}
     frame = pd.DataFrame({**inputs, law.output: value, "low": math.nan, "high": math.nan}, index=range(value.size))
-    words |= {"status": "published", "level": None, "refusal": "no intervals: published constants are single numbers"}
-    return frame, {**words, "parameters": dict(law.constants), "runs": None, **tail, "warnings": []}
+    return frame, {
+        "schema": 1,
+        "law": law.name,
+        "formula": law.formula,
+        "status": "published",
+        "level": None,
+        "refusal": "no intervals: published constants are single numbers",
+        "parameters": dict(law.constants),
+        "runs": None,
+        "noise": False,
+        "citation": _cited(law),
+        "warnings": [],
+    }
 
 
-def _says(words: Mapping[str, Any], law: Law) -> str:
-    name = "the law" if " " in law.name else law.name
+def _cited(law: Law) -> str | None:
+    return law.about.get("citation") or law.source or None
+
+
+def _says(words: Mapping[str, Any]) -> str:
+    name = "the law" if " " in words["law"] else words["law"]
     if words["runs"] is None:
         constants = ", ".join(f"{key} = {value:.6g}" for key, value in words["parameters"].items())
-        return f"{name} with its published constants ({constants}; {law.source}): {law}"
-    return (
-        f"{name} fitted to {words['runs']['used']} runs of {words['runs']['origin']}, {words['status']}: {law.formula}"
-    )
+        return f"{name} with its published constants ({constants}; {words['citation']}): {words['formula']}"
+    return f"{name} fitted to {words['runs']['used']} runs of {words['runs']['origin']}, {words['status']}: {words['formula']}"
 
 
 def _interval(words: Mapping[str, Any]) -> str:

@@ -30,10 +30,10 @@ def curve(kind: str, rows: int = 30, noise: float = 0.003, seed: int = 0, scale:
 
 class TestCurves:
     @pytest.mark.parametrize(
-        ("kind", "bound"), [("power", 0.04), ("no floor", 0.08), ("break", 0.11), ("exponential", 0.15)]
+        ("kind", "bound"), [("power", 0.04), ("no floor", 0.08), ("break", 0.11), ("exponential", 0.11)]
     )
     def test_forecasts_known_truths_up_to_eight_times_as_far(self, kind, bound):
-        """The bounds are a third above what is reached; a straight line in logarithms misses by .13 to .9 (not `no floor`)."""
+        """Reached: .031, .068, .086, .085; a straight line in logarithms misses by .35, .0006 (it is the truth), .29, .27."""
         x, y, ahead, truth = curve(kind)
         found = auto_fit({"x": x, "loss": y}, boot=60)
         shown = found.predict(x=ahead, noise=False)
