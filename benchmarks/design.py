@@ -5,8 +5,8 @@
 One protocol for made-up worlds and public tables. A table holds runs with their cost; the target lies beyond all of them. Every
 arm buys runs of that table up to a share of its total cost; every arm, and the full table, is then read by one and the same
 estimator (the prior from published laws brought up to date, `adapted`), which is defined for any number of runs. The
-designed arm sees the losses of the runs it has bought and nothing else, and buys in five stages: from the prior a first ladder,
-then `search` again at each share with what is known by then. The error is that of the decision at the target: of ln loss, or of
+designed arm sees the losses of the runs it has bought and nothing else, and buys in two stages: from the prior a first ladder,
+then the rest of its share with what is known by then. The error is that of the decision at the target: of ln loss, or of
 ln N*; on public tables against the run measured there, which none of the arms may see.
 
 `share` is the smallest share at which the error of an arm is at most 1.1 times that of the full table (1 where none is):
@@ -43,9 +43,9 @@ from scalinglens.plan.design.search import search
 WORLDS = 200
 KINDS = ("homoscedastic", "growing", "coupled", "curved", "broken")  # the first two follow the law that is fitted
 SHARES = (0.05, 0.10, 0.15, 0.30)
-STAGES = (0.2, 0.5, 1.0)  # parts of the budget after which the designed arm looks again
+STAGES = (0.15, 1.0)  # parts of the budget after which the designed arm looks again
 DEPARTURE: float | None = None
-BEND = 0.015
+BEND = 0.02
 REPLICATES = 2
 RANDOM = 4
 DRAWS = 48
@@ -80,7 +80,7 @@ def error(case: Case, rows: Sequence[int]) -> float:
 
 
 def designed(case: Case, share: float, seed: int) -> list[int]:
-    """Rows bought by the designed arm: a first ladder, a second look, and the rest with what is known by then."""
+    """Rows bought by the designed arm: a first ladder, and the rest with what is known by then."""
     bought: list[int] = []
     for stage, part in enumerate(STAGES):
         bought = bought + _more(case, bought, part * share, seed + stage)
@@ -326,16 +326,29 @@ def main() -> None:
         each = {c[0]: {k: r[k] for k in ("full", "designed", "largest")} for c, r in zip(cases, done, strict=True)}
         outcome["tables"][name] = {**summary([[r] for r in done]), "each": each}
         print(name, round(time.time() - started), shown(outcome["tables"][name]), flush=True)
+        write(outcome, started)
     for goal in ("loss", "size"):
         found = list(parallel_map(lambda k, goal=goal: world(k, goal), range(worlds)))
         for kinds, label in ((KINDS[:2], "law_right"), (KINDS[2:], "law_wrong"), (KINDS, "all")):
             part = summary([f["results"] for f in found if f["kind"] in kinds])
             outcome["worlds"][f"{goal}/{label}"] = part
             print(goal, label, round(time.time() - started), shown(part), flush=True)
-    outcome |= {"settings": {"replicates": REPLICATES, "random": RANDOM, "draws": DRAWS, "bend": BEND, "close": CLOSE}}
-    outcome |= {"seconds": time.time() - started, "commit": commit(), "machine": machine()}
+        write(outcome, started)
+
+
+def write(outcome: dict[str, Any], started: float) -> None:
+    """Write what there is so far: the study takes an hour."""
+    settings = {
+        "replicates": REPLICATES,
+        "random": RANDOM,
+        "draws": DRAWS,
+        "bend": BEND,
+        "close": CLOSE,
+        "stages": STAGES,
+    }
+    about = {"settings": settings, "seconds": time.time() - started, "commit": commit(), "machine": machine()}
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "design.json").write_text(json.dumps(outcome, indent=1) + "\n")
+    (RESULTS / "design.json").write_text(json.dumps(outcome | about, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ def page() -> str:
         "\n\n".join(
             [
                 "# How far to trust it",
-                "Written by `python -m benchmarks.tables` from `benchmarks/results/*.json`; each section names the command that made "
-                "the numbers.",
+                "Written by `python -m benchmarks.tables` from `benchmarks/results/*.json`; each section names the command that "
+                "made the numbers.",
                 *_coverage(_read("coverage")),
                 *_curves(_read("curves")),
                 *_breaks(_read("breaks")),
@@ -69,16 +69,15 @@ def _coverage(found: dict[str, Any]) -> list[str]:
     return [
         "## Intervals of a new run",
         f"`python -m benchmarks.coverage`: up to {worlds} synthetic worlds of each kind (`benchmarks/worlds.py`), each with a "
-        "law, a grid of runs and a noise of its own. Share of worlds whose 90% interval held a new compute-optimal run at 10 and at "
-        f"100 times the largest compute of the table, law `{found['law']}`:",
+        "law, a grid of runs and a noise of its own. Share of worlds whose 90% interval held a new compute-optimal run at 10 "
+        f"and at 100 times the largest compute of the table, law `{found['law']}`:",
         _table(
             ["worlds", *[method for method in methods if method != "auto"]],
             ([kind, *(cell(kind, method) for method in methods if method != "auto")] for kind in WELL_SPECIFIED),
         ),
         "The default makes up noise as large as it finds it, growing with the loss and shared within groups where that is so. "
-        "Resampling rows errs on the wide side under the default, nearly absolute, loss; random signs err on the narrow side.",
-        f"Where the law is wrong ({fewest} worlds or more): coverage, median width and mean interval score (smaller is "
-        "better), the last two relative to the loss:",
+        f"Where the law is wrong ({fewest} worlds or more): coverage, median width and mean interval score (smaller "
+        "is better), the last two relative to the loss:",
         _table(
             ["truth", "one law, 10x", "one law, 100x", "`auto`, 10x", "`auto`, 100x"],
             ([kind, *wrong(kind, single), *wrong(kind, "auto")] for kind in both),
@@ -129,7 +128,8 @@ def _breaks(found: dict[str, Any]) -> list[str]:
 def _live(found: dict[str, Any]) -> list[str]:
     return [
         "## Forecasts of running jobs",
-        "`python -m benchmarks.live`: `scalinglens watch` on public training curves, stopped early; 90% intervals of the final loss.",
+        "`python -m benchmarks.live`: `scalinglens watch` on public training curves, stopped early; 90% intervals of the final "
+        "loss.",
         _table(
             ["curves", "share of the run seen", "forecasts", "held", "median error", "half width"],
             (

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scalinglens.errors import ScalingLensError
     from scalinglens.fit import Estimate, Fit, Forecast, fit
     from scalinglens.fit.compare import Check, Comparison, PooledFit, advice, compare
+    from scalinglens.fit.compare.pool import pool
     from scalinglens.fit.curves.checkpoints import checkpoints
     from scalinglens.fit.curves.live import forecast_run
     from scalinglens.fit.downstream import TwoStep, capabilities, two_step
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from scalinglens.laws.catalogue import law, laws
     from scalinglens.laws.law import Law
     from scalinglens.laws.schedule import Schedule
+    from scalinglens.plan.frontier import frontier
+    from scalinglens.plan.plan import Plan, plan
     from scalinglens.quantities import format_quantity, parse_quantity
     from scalinglens.runs import Runs, read_runs
     from scalinglens.runs.published import published, read_published
@@ -39,6 +42,7 @@ _HOME = {
     "Forecast": "scalinglens.fit",
     "IsoFlop": "scalinglens.fit.isoflop",
     "Law": "scalinglens.laws.law",
+    "Plan": "scalinglens.plan.plan",
     "PooledFit": "scalinglens.fit.compare",
     "Runs": "scalinglens.runs",
     "ScalingLensError": "scalinglens.errors",
@@ -52,10 +56,13 @@ _HOME = {
     "fit": "scalinglens.fit",
     "forecast_run": "scalinglens.fit.curves.live",
     "format_quantity": "scalinglens.quantities",
+    "frontier": "scalinglens.plan.frontier",
     "isoflop": "scalinglens.fit.isoflop",
     "law": "scalinglens.laws.catalogue",
     "laws": "scalinglens.laws.catalogue",
     "parse_quantity": "scalinglens.quantities",
+    "plan": "scalinglens.plan.plan",
+    "pool": "scalinglens.fit.compare.pool",
     "published": "scalinglens.runs.published",
     "read_published": "scalinglens.runs.published",
     "read_runs": "scalinglens.runs",
@@ -71,6 +78,7 @@ __all__ = [
     "Forecast",
     "IsoFlop",
     "Law",
+    "Plan",
     "PooledFit",
     "Runs",
     "ScalingLensError",
@@ -84,10 +92,13 @@ __all__ = [
     "fit",
     "forecast_run",
     "format_quantity",
+    "frontier",
     "isoflop",
     "law",
     "laws",
     "parse_quantity",
+    "plan",
+    "pool",
     "published",
     "read_published",
     "read_runs",

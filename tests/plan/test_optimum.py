@@ -116,13 +116,31 @@ def test_michaud_exponents():
 
 def test_ghorbani_split():
     found = numeric(
-        "ghorbani2021", np.geomspace(1e7, 1e11, 9), cost="flops = params_encoder + params_decoder", a=3.0, pe=0.14, pd=0.2, L_inf=1.0
+        "ghorbani2021",
+        np.geomspace(1e7, 1e11, 9),
+        cost="flops = params_encoder + params_decoder",
+        a=3.0,
+        pe=0.14,
+        pd=0.2,
+        L_inf=1.0,
     )
     close(found["params_encoder"] / found["params_decoder"], 0.14 / 0.2)
 
 
 def test_ludziejewski_at_fixed_experts():
-    made = dict(a=30.0, b=60.0, c=1.5, alpha=-0.2, beta=-0.22, gam=0.01, zeta=-0.01, delta=-0.1, omega=0.05, Es=1.3, Em=300.0)
+    made = {
+        "a": 30.0,
+        "b": 60.0,
+        "c": 1.5,
+        "alpha": -0.2,
+        "beta": -0.22,
+        "gam": 0.01,
+        "zeta": -0.01,
+        "delta": -0.1,
+        "omega": 0.05,
+        "Es": 1.3,
+        "Em": 300.0,
+    }
     E = 1 / (1 / (8 - 1 + 1 / (1 / 1.3 - 1 / 300)) + 1 / 300)
     A, B = 30.0 * E**-0.1, 60.0 * E**0.05
     alpha, beta = 0.2 - 0.01 * np.log(E), 0.22 + 0.01 * np.log(E)
@@ -130,18 +148,22 @@ def test_ludziejewski_at_fixed_experts():
     found = numeric("ludziejewski2025", fix={"experts": 8}, **made)
     close(found["params_active"], params)
     close(found["tokens"], tokens)
-    close(frontier("ludziejewski2025", BUDGETS, fix={"experts": 8}, constants=made).optimum["params_active"].value, params)
+    close(
+        frontier("ludziejewski2025", BUDGETS, fix={"experts": 8}, constants=made).optimum["params_active"].value, params
+    )
 
 
 def test_alabdulmohsin_shape():
-    made = dict(alpha=40.0, a=0.6, beta=1e-3, b=0.5, xi=2.0, eps=0.1)
+    made = {"alpha": 40.0, "a": 0.6, "beta": 1e-3, "b": 0.5, "xi": 2.0, "eps": 0.1}
     c = law("alabdulmohsin2023").constants["c"]
     flops = np.geomspace(1e9, 1e13, 7)
     t = flops / 1e9
     expected = (made["alpha"] * made["a"] * t**c / (made["beta"] * made["b"])) ** (1 / (made["a"] + made["b"]))
     found = best_inputs("alabdulmohsin2023", {"x": (1e-3, 1e12)}, {"flops": flops}, constants=made)
     close(found.optimum["x"].value, expected)
-    close(law("alabdulmohsin2023.optimum").value({k: made[k] for k in ("alpha", "a", "beta", "b")}, flops=flops), expected)
+    close(
+        law("alabdulmohsin2023.optimum").value({k: made[k] for k in ("alpha", "a", "beta", "b")}, flops=flops), expected
+    )
 
 
 def test_gao_divergence():
@@ -152,7 +174,7 @@ def test_gao_divergence():
 
 
 def test_shukor_mixture_does_not_depend_on_scale():
-    made = dict(E=1.5, A=400.0, B=900.0, alpha=0.34, beta=0.33, C1=3.0, C2=2.0, g1=0.5, g2=0.5)
+    made = {"E": 1.5, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.33, "C1": 3.0, "C2": 2.0, "g1": 0.5, "g2": 0.5}
     shares = [
         numeric(
             "shukor2025.additive", [1.0], cost="flops = h1 + h2", fix={"params": n, "tokens": d},
@@ -179,11 +201,21 @@ def test_clark_cut(kind):
     [
         ("krajewski2024.moe", {}, {"granularity": 8}, "params_nonembedding"),
         ("kumar2024.train", {}, {"bits_weights": 4, "bits_activations": 8, "bits_kv": 8}, "params_nonembedding"),
-        ("coupled_power_mean", dict(E=1.6, A=300.0, alpha=0.3, B=900.0, beta=0.4, q=0.6), {}, "params"),
-        ("droppo2021", dict(L_inf=1.5, a=0.5, Nc=1e9, aN=0.3, Dc=1e9, aD=0.4), {}, "params"),
-        ("busbridge2025.supervised", dict(E=1.2, A=3e3, alpha=0.4, B=1e4, beta=0.45, gam=0.8), {}, "params_nonembedding"),
-        ("gordon2021.L", dict(Nc=1e9, alphaN=0.3, Dc=1e10, alphaD=0.4), {}, "params"),
-        ("ho2024", dict(E=1.6, A=400.0, alpha=0.34, B=900.0, beta=0.33, ga=0.1, gb=0.2, Y0=2020.0), {"years": 2023}, "params"),
+        ("coupled_power_mean", {"E": 1.6, "A": 300.0, "alpha": 0.3, "B": 900.0, "beta": 0.4, "q": 0.6}, {}, "params"),
+        ("droppo2021", {"L_inf": 1.5, "a": 0.5, "Nc": 1e9, "aN": 0.3, "Dc": 1e9, "aD": 0.4}, {}, "params"),
+        (
+            "busbridge2025.supervised",
+            {"E": 1.2, "A": 3e3, "alpha": 0.4, "B": 1e4, "beta": 0.45, "gam": 0.8},
+            {},
+            "params_nonembedding",
+        ),
+        ("gordon2021.L", {"Nc": 1e9, "alphaN": 0.3, "Dc": 1e10, "alphaD": 0.4}, {}, "params"),
+        (
+            "ho2024",
+            {"E": 1.6, "A": 400.0, "alpha": 0.34, "B": 900.0, "beta": 0.33, "ga": 0.1, "gb": 0.2, "Y0": 2020.0},
+            {"years": 2023},
+            "params",
+        ),
     ],
 )
 def test_closed_form_agrees_with_the_numeric_one(name, made, fix, size):
@@ -218,7 +250,7 @@ def test_several_minima():
     """A second valley far away: the scan of the whole range must find the deeper one."""
     two = Law("two valleys", "E + A/params^alpha + B/tokens^beta - H*exp(-(log(params) - m)^2/s)")
     for m in (18.0, 30.0):
-        constants = dict(E=1.8, A=480.0, alpha=0.35, B=2000.0, beta=0.37, H=0.5, m=m, s=0.5)
+        constants = {"E": 1.8, "A": 480.0, "alpha": 0.35, "B": 2000.0, "beta": 0.37, "H": 0.5, "m": m, "s": 0.5}
         found = numeric(two, [1e23], **constants)["params"][0]
         params = np.exp(np.linspace(5, 50, 200_001))
         loss = two.value(constants, params=params, tokens=1e23 / 6 / params)
@@ -242,3 +274,26 @@ def test_three_inputs_against_a_general_optimiser():
         ends = [(None, None), tuple(np.log(limits["sparsity"]))]
         reference = min((minimize(loss, s, bounds=ends, tol=1e-14) for s in starts), key=lambda r: r.fun)
         assert found.loss.value[i] <= reference.fun * (1 + 1e-9)
+
+
+def test_no_closed_form_where_the_law_bends():
+    """Below one epoch the law is the plain one; a check of single points would take it for a monomial."""
+    from scalinglens.plan.closed_form import closed_form
+    from scalinglens.plan.repetition import with_repetition
+
+    for source in (with_repetition(as_source("besiroglu2024")), as_source("muennighoff2023")):
+        stated = state(source, None, {"tokens_unique": 1e11})
+        found = closed_form(source.law, source.heads[0].values[None], stated.cost.law, stated.free, stated.fixed)
+        assert found is None
+        assert frontier(source, 1e24, fix={"tokens_unique": 1e11}).how == "equal elasticities"
+
+
+def test_draws_of_a_law_without_closed_form_by_brute_force(chinchilla_fit):
+    from scalinglens.plan.repetition import with_repetition
+
+    source = with_repetition(as_source(chinchilla_fit))
+    found = frontier(source, 1e23, fix={"tokens_unique": 5e10}).optimum["params"]
+    sizes = np.exp(np.linspace(np.log(found.value[0]) - 1, np.log(found.value[0]) + 1, 20_001))
+    loss = source.sampled({"params": sizes, "tokens": 1e23 / 6 / sizes, "tokens_unique": 5e10})
+    ends = np.quantile(sizes[loss.argmin(axis=1)], [0.05, 0.95])
+    np.testing.assert_allclose([found.low[0], found.high[0]], ends, rtol=3e-3)  # a grid step and the order of widening

@@ -65,13 +65,13 @@ class Design:
     most: int = 30
     """At most so many runs."""
 
-    copies: Annotated[int | None, arg(metavar="INT", help_behavior_hint="")] = None
-    """How often a run may be made; 3 on a grid and once in a table if not given."""
+    copies: int = 1
+    """How often a run may be made, with another seed."""
 
     noise: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="")] = None
     """Relative scatter of a run where there is no fit; 0.005 if not given."""
 
-    bend: float = 0.015
+    bend: float = 0.02
     """What the law may get wrong a decade away from the target, relative; 0 trusts it everywhere."""
 
     level: float = 0.9
@@ -125,7 +125,7 @@ class Design:
     def _target(self) -> dict[str, Any]:
         target: dict[str, Any] = dict(number_pairs("target", self.target, "params=70B"))
         if self.target_flops:
-            target["flops"] = values("flops", self.target_flops)[0]
+            target["flops"] = self.target_flops
         if not target:
             raise OptionError(
                 "there is no target; say what is planned: --target-flops 1e24, or --target params=70B tokens=1.4T"

@@ -20,7 +20,7 @@ import numpy as np
 
 from scalinglens.laws import formula as grammar
 from scalinglens.laws.compiled import Compiled, compile_law
-from scalinglens.laws.formula import Add, Node, Pow
+from scalinglens.laws.formula import Add, Mul, Node, Pow, Sym
 from scalinglens.laws.law import Law
 
 __all__ = ["ClosedForm", "closed_form"]
@@ -152,16 +152,9 @@ def _monomials(law: Law, natural: np.ndarray, free: tuple[str, ...], logs: Mappi
             floors.append(np.exp(value) if compiled.log else value)
             continue
         places = {name: law.inputs.index(name) for name in free if name in law.inputs}
-        if not compiled.log:  # of unknown sign for any inputs; for these it may be a monomial yet
-            other, turned = run(compiled, 0.7)
+        if not compiled.log:  # of unknown sign for any inputs
             with np.errstate(all="ignore"):
-                straight = all(
-                    np.allclose(
-                        np.divide(slopes.get(i, 0.0), value), turned.get(i, 0.0) / other, rtol=1e-10, atol=1e-13
-                    )
-                    for i in places.values()
-                )
-                if not (straight and np.all(value > 0)):
+                if not np.all(value > 0):
                     return None
                 value, slopes = np.log(value), {i: slope / value for i, slope in slopes.items()}
         terms.append((value, {name: np.asarray(slopes.get(places.get(name, -1), 0.0)) for name in free}))
@@ -190,20 +183,12 @@ def _taken_apart(
         tree, power = moving[0].base, moving[0].exponent
         if _depends(power, free):
             return None
-    places = {law.inputs.index(name) for name in free if name in law.inputs}
-
-    def bent(compiled: Compiled) -> bool:
-        return compiled.log and any(i in places and j in places for i, j in compiled.hessian)
-
     inside = []
     for term in _terms(tree):
-        compiled = _compiled(law, term)
-        parts = (term,) if not bent(compiled) else grammar.expand(term, limit=12)
-        for part in parts:
-            compiled = _compiled(law, part)
-            if bent(compiled):
-                return None  # no monomial
-            inside.append((compiled, _depends(part, free)))
+        for part in (term,) if _is_monomial(term, free) else grammar.expand(term, limit=12):
+            if not _is_monomial(part, free):
+                return None
+            inside.append((_compiled(law, part), _depends(part, free)))
     return inside, [_compiled(law, term) for term in outside], None if power is None else _compiled(law, power)
 
 
@@ -214,6 +199,15 @@ def _compiled(law: Law, term: Node) -> Compiled:
 
 def _terms(tree: Node) -> tuple[Node, ...]:
     return tree.terms if isinstance(tree, Add) else (tree,)
+
+
+def _is_monomial(node: Node, free: tuple[str, ...]) -> bool:
+    """Whether a term is a coefficient times powers of the free inputs, whatever their values."""
+    if isinstance(node, Sym) or not _depends(node, free):
+        return True
+    if isinstance(node, Mul):
+        return all(_is_monomial(factor, free) for factor in node.factors)
+    return isinstance(node, Pow) and not _depends(node.exponent, free) and _is_monomial(node.base, free)
 
 
 def _depends(node: Node, free: tuple[str, ...]) -> bool:

@@ -105,11 +105,16 @@ def widened(value: np.ndarray, end: np.ndarray, factor: float) -> np.ndarray:
 def value_interval(source: Source, columns: Mapping[str, Any], level: float) -> Estimates:
     """Return the target at points [n] with the interval of the law itself, without the scatter of single runs.
 
+    Where an input is NaN, so is everything.
+
     Cost: draws x points evaluations of the law.
     """
-    value = np.atleast_1d(source.value(columns))
-    shape = value.shape
-    columns = {name: np.broadcast_to(np.asarray(columns[name], dtype=float), shape) for name in source.inputs}
+    arrays = np.broadcast_arrays(np.zeros(1), *(np.asarray(columns[name], dtype=float) for name in source.inputs))
+    shape, columns = arrays[0].shape, dict(zip(source.inputs, arrays[1:], strict=True))
+    known = np.all([np.isfinite(array) for array in arrays], axis=0)
+    value = np.full(shape, np.nan)
+    if known.any():
+        value[known] = source.value({name: array[known] for name, array in columns.items()})
     if not source.draws:
         return Estimates.plain(value)
     good = np.flatnonzero(np.isfinite(value))

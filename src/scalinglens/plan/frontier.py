@@ -172,9 +172,9 @@ def frontier(
     '7.225e+10 1.3287e+12 0.5126'
     """
     source = as_source(source, constants=constants)
-    return frontier_of(
-        state(source, cost, fix, bounds), numbers("the budget", budgets), tolerance=tolerance, level=level
-    )
+    stated = state(source, cost, fix, bounds)
+    asked = numbers("the budget", budgets, "flops" if stated.cost.unit == "FLOP" else None)
+    return frontier_of(stated, asked, tolerance=tolerance, level=level)
 
 
 def frontier_of(

@@ -21,11 +21,12 @@ from scalinglens.fit.estimate import check_level
 from scalinglens.plan.cost import Cost
 from scalinglens.plan.estimates import Estimates, quantiles
 from scalinglens.plan.frontier import Frontier, frontier_of
+from scalinglens.plan.head import Head, negative
 from scalinglens.plan.optimum import ENDLESS, Model, Problem, solve
 from scalinglens.plan.problem import Stated, numbers, positive, state
-from scalinglens.plan.roots import increasing_root
+from scalinglens.plan.roots import bracketed_root
 from scalinglens.plan.solutions import Solver
-from scalinglens.plan.source import Head, as_source
+from scalinglens.plan.source import as_source
 
 __all__ = ["Reach", "cost_of", "costs_of_head", "least_costs", "loss_at", "reach_of"]
 
@@ -86,7 +87,8 @@ def cost_of(
     ('2.475e+23', ('reached', 'below_floor'))
     """
     stated = state(as_source(source, constants=constants), cost, fix, bounds)
-    return reach_of(stated, numbers("the target loss", target_loss), tolerance=tolerance, level=level)
+    asked = numbers("the target loss", target_loss, stated.source.target)
+    return reach_of(stated, asked, tolerance=tolerance, level=level)
 
 
 def reach_of(stated: Stated, targets: np.ndarray, *, tolerance: float = 1e-3, level: float | None = None) -> Reach:
@@ -192,7 +194,7 @@ def _of_head(
     for start in range(0, len(natural), step):
         part = natural[start : start + step]
         model = head.model(part)
-        signed = model if solver.stated.source.falls else _turned(model)
+        signed = model if solver.stated.source.falls else negative(model)
         aims = values[start : start + step] if values.ndim == 2 else np.broadcast_to(values, (len(part), len(values)))
         pieces.append(_dual(problem, signed, aims, near))
     return np.concatenate([a for a, _ in pieces]), np.concatenate([b for _, b in pieces])
@@ -235,14 +237,6 @@ def _most_paid(problem: Problem, model: Model) -> str:
     return problem.slack if problem.slack in falling or not falling else falling[0]
 
 
-def _turned(model: Model) -> Model:
-    def evaluate(logs: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        value, slopes = model(logs)
-        return -value, {name: -slope for name, slope in slopes.items()}
-
-    return evaluate
-
-
 def _by_path(solver: Solver, targets: np.ndarray, draws: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Costs by following the optimum over budgets: for pools, accuracies by way of a loss, and surfaces."""
     source, problem = solver.stated.source, solver.problem
@@ -264,15 +258,20 @@ def _by_path(solver: Solver, targets: np.ndarray, draws: bool) -> tuple[np.ndarr
     )
     low, high = low + 1e-6, high - 1e-6
     aims = sign * targets
-    first, last = reached(np.array([low, high]))
-    able = (aims > last) | np.isnan(last)
-    marks = np.where(aims >= first, -np.inf, 0.0)
-
-    def excess(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        value = aims - reached(c)
-        return np.where(np.isfinite(value), value, -1.0), np.zeros(c.shape)  # without a slope it halves
-
-    logs = increasing_root(excess, np.full(len(aims), low), np.full(len(aims), high))
+    path = np.linspace(low, high, _PATH)
+    along = reached(path)
+    known = np.isfinite(along)
+    path, along = path[known], along[known]
+    if not len(path):
+        nothing = np.full(len(aims), np.inf)
+        return nothing, np.empty((len(aims), 0)), np.zeros(len(aims))
+    there = along[:, None] <= aims
+    able = there.any(axis=0)
+    marks = np.where(there[0], -np.inf, 0.0)
+    cell = np.clip(there.argmax(axis=0), 1, len(path) - 1)
+    inside = able & ~there[0]
+    left, right = np.where(inside, path[cell - 1], path[0]), np.where(inside, path[cell], path[0])
+    logs = bracketed_root(lambda c: np.where(inside, reached(c) - aims, 0.0), left, right)
     logs = np.where(able, logs, np.inf)
     if not (draws and source.draws):
         return logs, np.empty((len(aims), 0)), marks

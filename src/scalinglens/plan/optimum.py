@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from scalinglens.plan.head import Model
 from scalinglens.plan.roots import bracketed_root, increasing_root
 
 __all__ = ["ENDLESS", "STATUSES", "Model", "Optimum", "Problem", "ends_along", "slack_of", "solve"]
@@ -26,7 +27,6 @@ _SCAN = 97  # points of a scan
 _SWEEPS = 40
 _NEWTON = 30
 _PROBE = 1e-5  # of a logarithm, for the second derivatives of the polish
-Model = Callable[[Mapping[str, Any]], tuple[np.ndarray, dict[str, np.ndarray]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +74,7 @@ class Optimum:
     status: np.ndarray
 
 
-def slack_of(
-    problem: Problem, others: Mapping[str, Any], log_budgets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def slack_of(problem: Problem, others: Mapping[str, Any], log_budgets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return ln of the slack at a budget, and whether it lies in its range.
 
     Args:

@@ -183,7 +183,7 @@ def plan(
     amount = _amount(flops, budget, target_loss, stated)
     reached = None
     if amount is None:
-        target = positive("the target loss" if given.target == "loss" else f"the target {given.target}", target_loss)
+        target = positive(f"the target {given.target}", target_loss, given.target)
         question |= {"kind": "target", f"target_{given.target}": target}
         reached = reach_of(stated, np.array([target]), tolerance=tolerance, level=level)
         front = _reached(reached, stated, target)
@@ -250,7 +250,9 @@ def _amount(flops: Any, budget: Any, target: Any, stated: Stated) -> float | Non
         raise PlanError(f"flops is a budget in FLOP, and the cost is in {unit}; give budget=... in {unit}")
     if target is not None:
         return None
-    return positive("flops" if flops is not None else "the budget", flops if flops is not None else budget)
+    if flops is not None:
+        return positive("flops", flops)
+    return positive("the budget", budget, "flops" if unit == "FLOP" else None)
 
 
 def _reached(reached: Reach, stated: Stated, target: float) -> Frontier:

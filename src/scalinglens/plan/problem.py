@@ -120,22 +120,29 @@ def default_cost(source: Source) -> Cost:
     )
 
 
-def positive(what: str, value: Any) -> float:
+def positive(what: str, value: Any, expect: str | None = None) -> float:
     """Read one positive finite number, or text such as 70B."""
-    found = numbers(what, value)
+    found = numbers(what, value, expect)
     if found.size != 1:
         raise PlanError(f"{what} is one number, got {found.size}")
     return float(found.ravel()[0])
 
 
-def numbers(what: str, value: Any) -> np.ndarray:
-    """Read positive finite numbers [n], or text such as 5.76e23 or 3 PF-day."""
-    expect = what if what in QUANTITIES else None
+def numbers(what: str, value: Any, expect: str | None = None) -> np.ndarray:
+    """Read positive finite numbers [n], or text such as 5.76e23 or 3 PF-day.
+
+    Args:
+        what: how a complaint calls them; a quantity of the glossary is also what the unit must be.
+        expect: quantity whose unit they must have, where `what` is none.
+    """
+    expect = what if what in QUANTITIES else expect if expect in QUANTITIES else None
     try:
         if isinstance(value, str):
             array = np.array([parse_quantity(value, expect=expect)])
         elif isinstance(value, Iterable) and not isinstance(value, np.ndarray):
-            array = np.array([parse_quantity(v, expect=expect) if isinstance(v, str) else float(v) for v in value])
+            array = np.array(
+                [parse_quantity(v, expect=expect) if isinstance(v, str) else v for v in value], dtype=float
+            )
         else:
             array = np.atleast_1d(np.asarray(value, dtype=float))
     except QuantityError as problem:

@@ -152,7 +152,7 @@ def _allocation(stated: Stated, allocation: Mapping[str, Any], budget: Any) -> d
         arrays = dict(zip(given, np.broadcast_arrays(*given.values()), strict=True))
         if budget is not None:
             paid = stated.cost.value({**stated.fixed, **arrays})
-            asked = numbers("the budget", budget)
+            asked = numbers("the budget", budget, "flops" if stated.cost.unit == "FLOP" else None)
             if not np.allclose(paid, asked, rtol=1e-3):
                 raise PlanError(
                     f"the allocation costs {np.ravel(paid)[0]:.4g} {stated.cost.unit}, not the budget of {asked[0]:.4g}; "
@@ -161,7 +161,7 @@ def _allocation(stated: Stated, allocation: Mapping[str, Any], budget: Any) -> d
         return arrays
     if budget is None or len(left) > 1:
         raise PlanError(f"the allocation does not say {', '.join(left)}; give the value, or the budget for one of them")
-    asked = numbers("the budget", budget)
+    asked = numbers("the budget", budget, "flops" if stated.cost.unit == "FLOP" else None)
     arrays = np.broadcast_arrays(asked, *given.values())
     logs = {name: np.log(a) for name, a in zip(given, arrays[1:], strict=True)}
     missing = Problem((left[0],), left[0], problem.cost, problem.fixed, problem.bounds)
@@ -170,7 +170,7 @@ def _allocation(stated: Stated, allocation: Mapping[str, Any], budget: Any) -> d
         raise PlanError(
             f"no {left[0]} makes the allocation cost {asked[0]:.4g} {stated.cost.unit}; the inputs given cost more already"
         )
-    return {**{name: np.exp(a) for name, a in logs.items()}, left[0]: np.exp(slack)}
+    return {**dict(zip(given, arrays[1:], strict=True)), left[0]: np.exp(slack)}
 
 
 def _draws(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,58 +15,17 @@ from scalinglens.fit.compare.pool import PooledFit, pooled
 from scalinglens.fit.downstream import TwoStep
 from scalinglens.fit.forecast import Forecast
 from scalinglens.fit.result import REFUSED, Fit
+from scalinglens.fit.surface import Surface
 from scalinglens.laws.catalogue import law as find_law
 from scalinglens.laws.catalogue import laws
 from scalinglens.laws.law import Law
+from scalinglens.plan.head import Head, Model, negative
 
 __all__ = ["RISING", "Head", "Source", "as_source"]
 
 # targets of which more is better; of every other one less is
 RISING = ("accuracy", "reward", "score", "bleu", "elo", "coverage", "intrinsic_performance")
 _STEP = 1e-4  # of a logarithm, for derivatives of what has no formula
-Model = Callable[[Mapping[str, Any]], tuple[np.ndarray, dict[str, np.ndarray]]]
-
-
-@dataclass(frozen=True, eq=False)
-class Head:
-    """One law with its parameters and their draws; a pool has several.
-
-    Attributes:
-        law: the law.
-        values: its parameters [p], in its order.
-        draws: of the parameters [draws, p], in natural units, finite; may be empty.
-        weight: share in the forecast.
-        widening: factor that spreads what the draws give about what the estimate gives, for few runs.
-    """
-
-    law: Law
-    values: np.ndarray
-    draws: np.ndarray
-    weight: float = 1.0
-    widening: float = 1.0
-
-    def model(self, natural: np.ndarray | None = None) -> Model:
-        """Return the law as a function of log inputs [k, n]: its value and its derivatives by each log input.
-
-        Args:
-            natural: parameters [k, p]; by default the estimate.
-        """
-        law = self.law
-        natural = self.values[None] if natural is None else natural
-        compiled = law.compiled("inputs")
-        with np.errstate(all="ignore"):
-            theta = compiled.prepare(tuple(natural[:, i : i + 1] for i in range(natural.shape[1])))
-        slots = {name: position for position, name in enumerate(law.inputs)}
-
-        def evaluate(logs: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-            with np.errstate(all="ignore"):
-                value, *slopes = compiled.run(tuple(np.asarray(logs[name]) for name in law.inputs), theta)
-                by_slot = dict(zip(compiled.gradient, slopes, strict=False))  # second derivatives are left aside
-                value = np.exp(value) if compiled.log else value
-                scale = value if compiled.log else 1.0
-                return value, {name: scale * by_slot.get(slot, 0.0) for name, slot in slots.items()}
-
-        return evaluate
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +64,15 @@ class Source:
     def law(self) -> Law | None:
         """The law, where there is exactly one."""
         return self.heads[0].law if len(self.heads) == 1 else None
+
+    @cached_property
+    def quiet(self) -> Forecast | None:
+        """The forecast without its draws, whose values cost no intervals."""
+        if isinstance(self.forecast, PooledFit):
+            return replace(self.forecast, settings={**self.forecast.settings, "boot": 0})
+        if isinstance(self.forecast, Surface):
+            return replace(self.forecast, draws=self.forecast.draws[:0])
+        return self.forecast
 
     @cached_property
     def values(self) -> dict[str, float]:
@@ -149,9 +117,17 @@ class Source:
         given, shape = self._columns(columns)
         if len(self.heads) == 1 and not self.link:
             return self.heads[0].law.value(self.values, given)
-        assert self.forecast is not None
-        flat = {name: array.ravel() for name, array in given.items()}
-        return self.forecast.predict(flat, noise=False)[self.target].to_numpy().reshape(shape)
+        return self._predicted({name: array.ravel() for name, array in given.items()}).reshape(shape)
+
+    def _predicted(self, flat: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The forecast at points [n]; NaN where an input is no positive number."""
+        assert self.quiet is not None
+        known = np.all([np.isfinite(array) & (array > 0) for array in flat.values()], axis=0)
+        value = np.full(known.shape, np.nan)
+        if known.any():
+            at = {name: array[known] for name, array in flat.items()}
+            value[known] = self.quiet.predict(at, noise=False)[self.target].to_numpy()
+        return value
 
     def sampled(self, columns: Mapping[str, Any]) -> np.ndarray:
         """Draw the target, without the scatter of single runs.
@@ -199,7 +175,7 @@ class Source:
         models = [head.model() for head in self.heads]
         if len(models) == 1:
             one = models[0]
-            return one if sign > 0 else _negative(one)
+            return one if sign > 0 else negative(one)
         weights = np.array([head.weight for head in self.heads])[:, None]
 
         def evaluate(logs: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -226,7 +202,7 @@ class Source:
                     slopes[name] = total
             return value, slopes
 
-        return evaluate if sign > 0 else _negative(evaluate)
+        return evaluate if sign > 0 else negative(evaluate)
 
     def _numeric(self) -> Model:
         """The model of a forecast without a law; derivatives are differences."""
@@ -240,8 +216,7 @@ class Source:
                 for step in (_STEP, -_STEP)
             ]
             flat = {name: np.exp(np.stack([m[i] for m in moved])).ravel() for i, name in enumerate(self.inputs)}
-            assert self.forecast is not None
-            found = self.forecast.predict(flat, noise=False)[self.target].to_numpy()
+            found = self._predicted(flat)
             values = sign * found.reshape(len(moved), *arrays[0].shape)
             slopes = {name: (values[2 * i + 1] - values[2 * i + 2]) / (2 * _STEP) for i, name in enumerate(self.inputs)}
             return values[0], slopes
@@ -481,11 +456,3 @@ def _spread(drawn: np.ndarray, value: np.ndarray, factor: float) -> np.ndarray:
 
 def _finite(draws: np.ndarray) -> np.ndarray:
     return draws[np.all(np.isfinite(draws), axis=1)] if len(draws) else draws
-
-
-def _negative(model: Model) -> Model:
-    def evaluate(logs: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        value, slopes = model(logs)
-        return -value, {name: -slope for name, slope in slopes.items()}
-
-    return evaluate

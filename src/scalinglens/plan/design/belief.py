@@ -109,8 +109,9 @@ class Belief:
     def bent(self, bend: Bend | None) -> Belief:
         """Return the belief with a bend, which the runs behind it have felt as well.
 
-        Their fit u = u0 + H d is moved by the error d = F q of the law at them, H = (J'WJ)^-1 J'W: so u has the covariance
-        S + HF (HF)' and -HF with q.
+        Their fit u = u0 + H d is moved by the error d = F q of the law at them, H = (J'WJ)^-1 J'W, and their residuals have
+        seen what of it no coordinate can follow: q has the covariance C = (I + F'W(1 - JH)F)^-1, u has S + HF C (HF)', and
+        both together -HF C.
         """
         if bend is None or bend.size == 0.0 or self.bend is not None:
             return self
@@ -122,9 +123,12 @@ class Belief:
             sd = np.maximum(self.noise.at(np.exp(value[0]) if self.in_logs else value[0]), 1e-12)
             weighted, bent = slopes[0] / sd[:, None], bend.features(self.points) / sd[:, None]
             pull = np.linalg.lstsq(weighted, bent, rcond=1e-10)[0]
+            seen = bent - weighted @ pull
             pull[np.diag(self.covariance) <= 0] = 0.0
-            covariance[:p, :p] += pull @ pull.T
-            covariance[:p, p:], covariance[p:, :p] = -pull, -pull.T
+            left = np.linalg.inv(np.eye(q) + seen.T @ seen)
+            covariance[:p, :p] += pull @ left @ pull.T
+            covariance[:p, p:], covariance[p:, :p] = -pull @ left, -(pull @ left).T
+            covariance[p:, p:] = left
         draws = np.concatenate([self.draws, np.zeros((len(self.draws), q))], axis=1)
         return replace(self, best=np.append(self.best, np.zeros(q)), draws=draws, covariance=covariance, bend=bend)
 

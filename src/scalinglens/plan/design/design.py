@@ -65,10 +65,10 @@ def design(
     batch: int | None = None,
     cost: str | Cost | None = None,
     shared: Sequence[str] = (),
-    copies: int | None = None,
+    copies: int = 1,
     most: int = 30,
     noise: float | None = None,
-    bend: float = 0.015,
+    bend: float = 0.02,
     departure: float | None = None,
     draws: int = 200,
     seed: int = 0,
@@ -95,11 +95,11 @@ def design(
         batch: how many runs are made at a time; `runs` says which belong together. Ask again once a batch is made.
         cost: formula or `Cost` of one run; by default 6 FLOP per parameter and token. A table's own column `cost` counts first.
         shared: parameters that two recipes have in common.
-        copies: how often a candidate may be run; by default 3 times on a grid and once in a table or a first ladder.
+        copies: how often a candidate may be run, with another seed; once by default, because a neighbour says as much and more.
         most: at most so many runs.
         noise: relative scatter of a run, where there is no fit; by default 0.5%.
         bend: standard deviation of what the law gets wrong one decade away from the target, relative; it grows with the
-            square of the distance, so that runs far from the target say less. 0 trusts the law everywhere. (The 0.015 is from
+            square of the distance, so that runs far from the target say less. 0 trusts the law everywhere. (The 0.02 is from
             `benchmarks/design.py`.)
         departure: standard deviation of what the law gets wrong at a place, relative; runs within half a decade of each input
             share it. By default as large as the scatter of a run; 0 trusts the law, and then buys many runs in few corners.
@@ -143,7 +143,7 @@ def design(
     inputs = tuple(dict.fromkeys(name for belief in beliefs for name in belief.law.inputs))
     question = read_question(goal, where, asked, price, law, inputs)
     beliefs = _bent(beliefs, question, bend)
-    past = None if made is None else made_table(made, law, inputs, beliefs, price, goal)
+    past = None if made is None else made_table(made, law, inputs, price, goal)
     notes: list[str] = []
     if past is not None and goal != "difference" and beliefs[0].prior and law.output in past.columns:
         losses = past[law.output].to_numpy(dtype=float)
@@ -154,14 +154,14 @@ def design(
 
     frame = table_of(candidates, law, beliefs[0].points, price, spend, where, inputs)
     frame = with_recipes(frame, list(named)) if goal == "difference" else frame
-    cheapest = float(frame["cost"].min())
-    affordable = frame["cost"] <= spend * (1 + 1e-9)
+    each = frame["cost"].to_numpy(dtype=float)
+    affordable = each <= spend * (1 + 1e-9)
     if not affordable.any():
         raise PlanError(
-            f"the cheapest of {len(frame)} candidate runs costs {cheapest:.3g} {price.unit}, more than the budget of "
+            f"the cheapest of {len(frame)} candidate runs costs {each.min():.3g} {price.unit}, more than the budget of "
             f"{spend:.3g}; give a larger budget or smaller candidates"
         )
-    frame = frame[affordable].reset_index(drop=True)
+    frame = frame.iloc[np.flatnonzero(affordable)].reset_index(drop=True)
 
     beliefs = [replace(b, weight=b.weight if len(beliefs) > 1 else 1.0) for b in beliefs]
     if goal == "difference":
@@ -186,8 +186,6 @@ def design(
     size, data = (next((name for name in names if name in inputs), None) for names in (SIZES, DATA))
     ladder = fresh and size is not None and data is not None and goal != "difference"
     forced = first_ladder(frame, str(size), str(data), spend) if ladder else []
-    if copies is None:
-        copies = 1 if ladder or not isinstance(candidates, Mapping | None) else 3
     state = search(posed.problem, spend, copies=copies, most=max(most, len(forced)), forced=forced)
     order = ordered(posed, state.chosen)
     runs, left = run_table(frame, posed, order, batch, seed)
@@ -202,7 +200,7 @@ def design(
     output = says(goal, law, posed)
     return Design(
         runs=runs,
-        cost=float(runs["cost"].sum()),
+        cost=float(runs["cost"].to_numpy().sum()),
         unit=price.unit,
         budget=spend,
         decision=output,

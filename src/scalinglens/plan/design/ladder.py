@@ -54,7 +54,7 @@ def spread_of(frame: pd.DataFrame, size: str, data: str) -> tuple[int, int, floa
     ratio = np.sort(np.log((frame[data] / frame[size]).to_numpy()))
     kinds = 1 + sum(b - a > np.log(4 / 3) for a, b in pairwise(ratio)) if len(ratio) else 0
     decades = float(np.log10(frame[size].max() / frame[size].min())) if len(frame) else 0.0
-    return int(frame[size].nunique()), kinds, decades
+    return len(np.unique(frame[size].to_numpy())), int(kinds), decades
 
 
 def _nearest(frame: pd.DataFrame, size: str, ratio: np.ndarray, n: float, wanted: float) -> int:

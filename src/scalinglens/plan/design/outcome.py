@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -103,12 +103,14 @@ def near_alternatives(frame: pd.DataFrame, state: State, order: Sequence[int], i
 
 
 def says(goal: str, law: Law, posed: Posed) -> str:
+    """Return what is decided, in a word."""
     if goal == "difference":
         return f"difference of ln {law.output}"
     return posed.decided[0].name
 
 
 def assumptions_of(beliefs: Sequence[Belief], posed: Posed) -> tuple[str, ...]:
+    """Return what the design takes for granted, in sentences."""
     laws = ", ".join(dict.fromkeys(b.law.name for b in beliefs))
     noise = min(b.noise.scale for b in beliefs)
     bend = max((b.bend.size for b in beliefs if b.bend is not None), default=0.0)
@@ -127,6 +129,7 @@ def warnings_of(
     spend: float,
     inputs: Sequence[str],
 ) -> list[str]:
+    """Return what a reader should know, in sentences."""
     found = [note for belief in beliefs for note in belief.notes]
     edge = max(d.edge for d in posed.decided)
     if edge > 0:
@@ -135,7 +138,7 @@ def warnings_of(
         )
     extents = [n for n in extents_of(tuple(inputs)) if n in posed.decided[0].where]
     if extents and len(runs):
-        tables: list[Mapping[str, Any]] = [runs, *([past] if past is not None else []), *(b.points for b in beliefs)]
+        tables: list[Any] = [runs, *([past] if past is not None else []), *(b.points for b in beliefs)]
         reach = max(
             np.sum([np.log10(np.asarray(t[n], dtype=float)) for n in extents], axis=0).max()
             for t in tables
@@ -150,7 +153,7 @@ def warnings_of(
             )
     if not len(runs):
         found.append("no candidate adds to what is known: the decision does not depend on them")
-    elif runs["cost"].sum() < 0.5 * spend:
+    elif runs["cost"].to_numpy().sum() < 0.5 * spend:
         found.append(
             f"half of the budget or more is left: {len(runs)} runs are as many as asked for, or no other helps"
         )
@@ -165,6 +168,7 @@ def warnings_of(
 
 
 def ladder_notes(runs: pd.DataFrame, size: str, data: str) -> list[str]:
+    """Return a sentence where the first ladder is smaller than it should be."""
     sizes, ratios, _ = spread_of(runs, size, data)
     if sizes >= 5 and ratios >= 3:
         return []

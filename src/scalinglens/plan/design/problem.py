@@ -164,8 +164,9 @@ def pose_difference(
             raise PlanError(f'the {what} have the recipe "{wrong[0]}"{near}; the two recipes are "{one}" and "{two}"')
     count = max(24, min(draws, WORK // max(len(frame), 1), len(first.draws), len(second.draws)))
     rng = np.random.default_rng([seed, 11])
-    pairs = [(b, u, decide(b, u, question)) for b, u in ((b, b.thinned(count, rng)) for b in (first, second))]
-    count = min(len(u) for _, u, _ in pairs)
+    drawn = [b.thinned(count, rng) for b in (first, second)]
+    count = min(map(len, drawn))
+    drawn = [u[:count].copy() for u in drawn]
     width, p = len(first.best) + len(second.best), len(first.best)
     before = np.zeros((width, width))
     before[:p, :p], before[p:, p:] = first.covariance, second.covariance
@@ -174,11 +175,13 @@ def pose_difference(
             if name not in belief.law.parameters:
                 near = did_you_mean(name, belief.law.parameters)
                 raise PlanError(f'"{name}" cannot be shared: the law of {of} has no such parameter{near}')
+        drawn[1][:, second.law.parameters.index(name)] = drawn[0][:, first.law.parameters.index(name)]
         equal = np.zeros(width)
         equal[first.law.parameters.index(name)], equal[p + second.law.parameters.index(name)] = 1.0, -1.0
         held = before @ equal
         if (size := float(equal @ held)) > 0:
             before = before - np.outer(held, held) / size
+    pairs = [(b, u, decide(b, u, question)) for b, u in zip((first, second), drawn, strict=True)]
     goal = np.concatenate([pairs[0][2].slopes[:count], -pairs[1][2].slopes[:count]], axis=1)
 
     scale = min(first.noise.scale, second.noise.scale)

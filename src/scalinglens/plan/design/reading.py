@@ -34,6 +34,7 @@ __all__ = [
 
 
 def named_sources(source: Any, goal: str) -> dict[str, Any]:
+    """Return name -> source: one, or the two recipes of a difference."""
     if goal != "difference":
         if isinstance(source, tuple | list | Mapping):
             raise PlanError(
@@ -71,6 +72,7 @@ def read_target(target: Any) -> tuple[dict[str, float], float | None]:
 def read_question(
     goal: str, where: dict[str, float], asked: float | None, price: Cost, law: Law, inputs: Sequence[str]
 ) -> Question:
+    """Return the question, every input that it lacks named."""
     in_cost = where.pop("_cost", None) is not None
     unknown = [
         name for name in where if name not in inputs and name not in price.inputs and name not in names_of(parse(goal))
@@ -95,6 +97,7 @@ def read_question(
 
 
 def cost_of(cost: str | Cost | None, law: Law) -> Cost:
+    """Return the cost asked for, or 6 FLOP per parameter and token under the names the law has."""
     if cost is not None:
         return find_cost(cost)
     size, data = (next((name for name in names if name in law.inputs), None) for names in (SIZES, DATA))
@@ -112,14 +115,14 @@ def table_of(
     where: Mapping[str, float],
     inputs: Sequence[str] = (),
 ) -> pd.DataFrame:
+    """Return the candidates asked for, or the default grid."""
     if candidates is None:
         candidates = default_grid(law, points, price, spend, where)
     return candidate_table(candidates, inputs or law.inputs, law, price)
 
 
-def made_table(
-    made: Any, law: Law, inputs: Sequence[str], beliefs: Sequence[Belief], price: Cost, goal: str
-) -> pd.DataFrame | None:
+def made_table(made: Any, law: Law, inputs: Sequence[str], price: Cost, goal: str) -> pd.DataFrame:
+    """Return the runs made, with their output where the table has it."""
     frame = candidate_table(made, inputs, law, price, also=(law.output,))
     if goal == "difference" and "recipe" not in frame.columns:
         raise PlanError('the runs made have no column "recipe" that says which of the two recipes each belongs to')
@@ -127,12 +130,14 @@ def made_table(
 
 
 def with_recipes(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Return the candidates once for each recipe, where they do not say which they belong to."""
     if "recipe" in frame.columns:
         return frame
     return pd.concat([frame.assign(recipe=name) for name in names], ignore_index=True)
 
 
 def amount(what: str, value: Any, *, positive: bool = True) -> float:
+    """Return a positive number given as such or as text."""
     try:
         number = parse_quantity(value) if isinstance(value, str) else float(value)
     except (TypeError, ValueError) as problem:
@@ -145,9 +150,10 @@ def amount(what: str, value: Any, *, positive: bool = True) -> float:
 def check_counts(
     batch: Any, copies: Any, most: Any, draws: Any, seed: Any, bend: Any, departure: Any, noise: Any
 ) -> None:
+    """Refuse counts and relative sizes that mean nothing."""
     counts = (("batch", batch, 1), ("copies", copies, 1), ("most", most, 1), ("draws", draws, 24), ("seed", seed, 0))
     for name, value, least in counts:
-        if value is None and name in ("batch", "copies"):
+        if value is None and name == "batch":
             continue
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise PlanError(f"{name} is a whole number, {least} or more, got {value!r}")
@@ -162,6 +168,7 @@ def check_counts(
 
 
 def check_goal(goal: Any) -> None:
+    """Refuse a goal that is neither known nor a formula."""
     if not isinstance(goal, str) or not goal.strip():
         raise PlanError(f"the goal is one of {', '.join(GOALS)}, or a formula, got {goal!r}")
     if goal not in GOALS and goal.isidentifier():

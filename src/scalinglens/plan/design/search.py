@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,8 @@ __all__ = ["alternatives", "brute_force", "search"]
 
 THRIFT = (1.0, 0.5, 0.0)  # powers of the cost that a gain is divided by: no rule is best at every budget
 SWEEPS = 6
+DRAWS = 64  # that a search looks at
+PUSHES = 5  # runs tried by force, the most informative first
 GAIN = 1e-7  # of the score, below which a run or a swap is not worth it
 SLACK = 1 + 1e-9
 
@@ -34,10 +37,25 @@ def search(
 
     Cost: three greedy passes, and for each run chosen one evaluation of all candidates per sweep.
     """
-    starts = [_greedy(_forced(problem, forced), budget, copies, most, power) for power in THRIFT]
+    thin = _thinned(problem)
+    starts = [_greedy(_forced(thin, forced), budget, copies, most, power) for power in THRIFT]
     if exchange:
         starts = [_exchanged(state, budget, copies, most, len(forced)) for state in starts]
-    return min(starts, key=lambda state: (state.score, sum(problem.cost[state.chosen])))
+        best = min(starts, key=lambda state: state.score)
+        starts = [_exchanged(_pushed(best, budget, copies, most, len(forced)), budget, copies, most, len(forced))]
+    best = min(starts, key=lambda state: (state.score, sum(problem.cost[state.chosen])))
+    return best if thin is problem else _forced(problem, best.chosen)
+
+
+def _thinned(problem: Problem) -> Problem:
+    """The problem at some of the draws, evenly spaced: which run is best hardly depends on how many there are."""
+    count = len(problem.weights)
+    if count <= DRAWS:
+        return problem
+    lanes = np.round(np.linspace(0, count - 1, DRAWS)).astype(int)
+    weights = problem.weights[lanes] / problem.weights[lanes].sum()
+    parts = {name: getattr(problem, name)[lanes] for name in ("slopes", "goal", "before")}
+    return replace(problem, weights=weights, **parts)
 
 
 def brute_force(problem: Problem, budget: float) -> tuple[float, tuple[int, ...]]:
@@ -90,6 +108,48 @@ def _greedy(state: State, budget: float, copies: int, most: int, power: float) -
             break
         state.add(run)
     return state
+
+
+def _pushed(state: State, budget: float, copies: int, most: int, held: int) -> State:
+    """Force a run in that does not fit, drop those that are worth least for their cost until it does; keep what is better.
+
+    A swap of one for one never gives up ten small runs for a large one.
+    """
+    problem = state.problem
+    for _ in range(SWEEPS):
+        made = np.bincount(state.chosen, minlength=problem.size)
+        left = budget - problem.cost[state.chosen].sum()
+        blocked = (made < copies) & (problem.cost > left * SLACK) & (problem.cost <= budget * SLACK)
+        scores = np.where(blocked, state.scores(), np.inf)
+        better = False
+        for run in np.argsort(scores)[: min(PUSHES, int(blocked.sum()))]:
+            trial = state.copy()
+            trial.add(int(run))
+            others = np.array(trial.chosen[held:-1], dtype=int)
+            for other in others[np.argsort(_worth(trial, others) / np.maximum(problem.cost[others], 1e-300))]:
+                if problem.cost[trial.chosen].sum() <= budget * SLACK:
+                    break
+                trial.remove(int(other))
+            if problem.cost[trial.chosen].sum() > budget * SLACK:
+                continue
+            trial = _greedy(trial, budget, copies, most, 1.0)
+            if trial.score < state.score - GAIN:
+                state, better = _forced(problem, trial.chosen), True
+                break
+        if not better:
+            break
+    return state
+
+
+def _worth(state: State, runs: np.ndarray) -> np.ndarray:
+    """How much the score would rise without each run [runs], the others staying (noise taken as independent)."""
+    problem = state.problem
+    slopes = problem.slopes[:, runs]
+    pulled = np.matmul(slopes, state.covariance)
+    toward = np.matmul(pulled, problem.goal[:, :, None])[:, :, 0]
+    regained = toward**2 / np.maximum(1.0 - np.sum(pulled * slopes, axis=2), 1e-9)
+    variance = state.variance[:, None] + state.doubt
+    return problem.weights @ np.log1p(regained / variance)
 
 
 def _exchanged(state: State, budget: float, copies: int, most: int, held: int) -> State:

@@ -6,6 +6,8 @@ import html
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from scalinglens.quantities import format_quantity
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ def _amount(value: float) -> str:
 def _rows(design: Design) -> list[list[str]]:
     frame = design.runs
     names = [name for name in frame.columns if name not in ("group",)]
-    if frame.empty or frame["batch"].nunique() < 2:
+    if len(np.unique(frame["batch"].to_numpy())) < 2:
         names = [name for name in names if name != "batch"]
     rows = [["run", *map(str, names)]]
     for number, row in enumerate(frame.to_dict("records"), 1):
@@ -143,12 +145,12 @@ def _near(design: Design) -> list[str]:
     """Ranges that do nearly as well, for the three dearest runs."""
     frame = design.alternatives
     found = []
-    for number in dict.fromkeys(frame["run"]) if len(frame) else ():
-        rows = frame[(frame["run"] == number) & (frame["low"] < frame["high"])]
-        if len(rows):
+    records = frame.to_dict("records")
+    for number in dict.fromkeys(r["run"] for r in records):
+        rows = [r for r in records if r["run"] == number and r["low"] < r["high"]]
+        if rows:
             ranges = ", ".join(
-                f"{r['input']} {format_quantity(r['low'])} to {format_quantity(r['high'])}"
-                for r in rows.to_dict("records")
+                f"{r['input']} {format_quantity(r['low'])} to {format_quantity(r['high'])}" for r in rows
             )
             found.append(
                 (float(design.runs["cost"].iloc[int(number) - 1]), f"run {number}: {ranges} would do nearly as well")
