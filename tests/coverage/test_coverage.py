@@ -52,7 +52,7 @@ def coverage(make, worlds, **options):
                 high = np.inf if estimate.high is None else estimate.high
                 held[name].append(low <= truths[name] <= high)
         if len(found.draws):
-            ahead = found.predict(**FAR)
+            ahead = found.predict(**FAR, noise=False)
             held["ahead"].append(bool(ahead["low"][0] <= value(**FAR) <= ahead["high"][0]))
             low, high = percentile_interval(found.draws, 0.9)
             for name, lo, hi in zip(found.law.parameters, low, high, strict=True):

@@ -258,7 +258,7 @@ def conditioned(belief: Belief, columns: Mapping[str, np.ndarray], observed: np.
             then = _cost(there, u + step - belief.best, precision)
             if then <= cost:
                 u, here, gained, cost, damping = u + step, there, cost - then, then, max(damping / 5, 1e-9)
-                if gained < 1e-8 * (1 + abs(cost)):
+                if gained < 1e-6 * (1 + abs(cost)):  # of a log posterior: nobody can tell
                     break
             elif damping > 1e9:
                 break
