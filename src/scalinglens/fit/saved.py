@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,12 +112,10 @@ def to_document(fit: Fit) -> dict[str, Any]:
 
 def write_document(document: Mapping[str, Any], path: str | Path) -> None:
     """Write plain data with the versions that made it and a checksum."""
-    from scalinglens import __version__
-
     document = {
         **document,
         "versions": {
-            "scalinglens": __version__,
+            "scalinglens": version("scalinglens"),
             "python": platform.python_version(),
             "numpy": np.__version__,
             "scipy": scipy.__version__,
