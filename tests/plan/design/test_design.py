@@ -206,6 +206,7 @@ def test_views(fitted: Any, grid: Any, tmp_path: Path) -> None:
         assert isinstance(entry["tokens"], int)
         assert entry["params"] == round(row["params"])
         assert entry["seed"] == row["seed"]
+        assert entry["stage"] == row["batch"]
     assert "before" in repr(found)
     assert "<table>" in found._repr_html_()
     assert found.citations()

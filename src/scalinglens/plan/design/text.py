@@ -66,8 +66,11 @@ def as_toml(design: Design) -> str:
     names = [name for name in frame.columns if name not in ("cost", "cumulative", "left", "group")]
     if {"width", "depth"} <= set(names):  # a shape says the size
         names = [name for name in names if not name.startswith("params")]
+    several = len(np.unique(frame["batch"].to_numpy())) > 1
+    names = [name for name in names if name != "batch"]
     for row in frame.to_dict("records"):
         lines += ["", "[[run]]", *(f"{name} = {_value(str(name), row[name])}" for name in names)]
+        lines += [f"stage = {row['batch']}"] if several else []  # no word that a trainer would take for its batch size
     return "\n".join(lines) + "\n"
 
 
