@@ -16,12 +16,15 @@ from scalinglens.fit.estimate import Estimate
 from scalinglens.plan.cost import cost as read_cost
 from scalinglens.plan.estimates import Estimates
 from scalinglens.plan.frontier import Frontier, frontier_of
+from scalinglens.plan.hardware import MFU
 from scalinglens.plan.inverse import Reach, reach_of
 from scalinglens.plan.other_laws import other_laws
 from scalinglens.plan.problem import Stated, default_cost, positive, state
+from scalinglens.plan.regret import regret
 from scalinglens.plan.repetition import with_repetition
 from scalinglens.plan.solutions import Solver
 from scalinglens.plan.source import Source, as_source
+from scalinglens.plan.spending import Spending, spending
 from scalinglens.quantities import format_quantity
 
 if TYPE_CHECKING:
@@ -140,10 +143,17 @@ def plan(
     flops: Any = None,
     target_loss: Any = None,
     budget: Any = None,
+    days: Any = None,
+    dollars: Any = None,
+    hardware: Any = None,
+    mfu: float = MFU,
+    precision: str = "bf16",
+    price: Any = None,
     tokens_unique: Any = None,
     inference_tokens: Any = None,
     fix: Mapping[str, Any] | None = None,
     bounds: Mapping[str, Any] | None = None,
+    instead: Mapping[str, Any] | None = None,
     tolerance: float = 1e-3,
     cost: Any = None,
     level: float | None = None,
@@ -155,9 +165,13 @@ def plan(
     Args:
         source: a fit, a saved fit, or a law with constants; see `as_source`.
         flops: budget in FLOP. budget: the same for a cost in another unit. target_loss: what to reach, in place of a budget.
+        days, dollars: the same as what a cluster does in that time, or for that money.
+        hardware: a cluster, "h200:64"; days, chip-hours, dollars and energy of the training are then answered too.
+        mfu, precision, price: of the cluster, as in `spending`.
         tokens_unique: distinct tokens there are; more are repetitions, worth less (Muennighoff et al. 2023).
         inference_tokens: tokens served over the lifetime, paid with 2 FLOP per parameter (Sardana et al. 2023).
         fix: input -> value that is given. bounds: input -> (least, most).
+        instead: another allocation, {"params": 280e9}: what it loses in loss, compute and dollars is answered too.
         tolerance: of the near-optimal range, relative to the least loss.
         cost: formula or name; by default 6 FLOP per parameter and token.
         level: of the intervals, by default that of the source.
@@ -180,7 +194,10 @@ def plan(
     given = as_source(source, constants=constants)
     question, paid, held, given = _asked(given, cost, tokens_unique, inference_tokens, dict(fix or {}))
     stated = state(given, paid, held, bounds)
-    amount = _amount(flops, budget, target_loss, stated)
+    cluster = _cluster(hardware, mfu, precision, price, stated, days=days, dollars=dollars)
+    if cluster is not None:
+        question |= {"hardware": str(cluster.cluster), "mfu": cluster.mfu}
+    amount = _amount(stated, cluster, flops=flops, budget=budget, days=days, dollars=dollars, target_loss=target_loss)
     reached = None
     if amount is None:
         target = positive(f"the target {given.target}", target_loss, given.target)
@@ -193,6 +210,16 @@ def plan(
     _check_status(front)
     question |= {"cost": stated.cost.formula, "unit": stated.cost.unit, "fix": dict(stated.fixed)}
     answer = _answer(front, reached)
+    said, doubts = _assumptions(front, reached), [*front.warnings, *_doubts(front, reached)]
+    if instead is not None:
+        answer |= _regret(given, instead, answer, stated, bounds, front.level, cluster)
+        question["instead"] = dict(instead)
+    if cluster is not None:
+        trained = answer.get("flops_training", answer["flops"])
+        answer |= cluster.of(trained)
+        said += cluster.assumptions()
+        size = next((e.value for name, e in answer.items() if name.startswith("params")), None)
+        doubts += cluster.warnings(trained.value, size)
     others: dict[str, dict[str, float]] = {}
     if spread and given.published and amount is not None:
         others = other_laws(stated, amount, bounds)
@@ -205,8 +232,8 @@ def plan(
         },
         extrapolation_decades={name: float(d[0]) for name, d in front.decades.items() if np.isfinite(d[0])},
         spread=others,
-        assumptions=_assumptions(front, reached),
-        warnings=tuple(dict.fromkeys((*front.warnings, *_doubts(front, reached)))),
+        assumptions=said,
+        warnings=tuple(dict.fromkeys(doubts)),
         sources=tuple(dict.fromkeys((*given.citations(), *_papers(stated)))),
         frontier=front,
         level=front.level,
@@ -237,22 +264,59 @@ def _once(fix: dict[str, Any], name: str, value: float) -> None:
     fix[name] = value
 
 
-def _amount(flops: Any, budget: Any, target: Any, stated: Stated) -> float | None:
+def _cluster(hardware: Any, mfu: float, precision: str, price: Any, stated: Stated, **bought: Any) -> Spending | None:
+    """The cluster that is paid for, if there is one."""
+    if hardware is None:
+        wants = [name for name, value in {**bought, "price": price}.items() if value is not None]
+        if wants:
+            raise PlanError(f"{wants[0]} is of a cluster; say which: hardware='h200:64' (--hardware h200:64)")
+        return None
+    if stated.cost.unit != "FLOP":
+        raise PlanError(f"a cluster does FLOP, and the cost is in {stated.cost.unit}; write the cost in FLOP")
+    return spending(hardware, mfu=mfu, precision=precision, price=price)
+
+
+def _amount(stated: Stated, cluster: Spending | None, **given: Any) -> float | None:
     """The budget, or None where a target is asked for."""
-    said = [name for name, v in (("flops", flops), ("budget", budget), ("target_loss", target)) if v is not None]
+    said = {name: value for name, value in given.items() if value is not None}
     unit = stated.cost.unit
     if not said:
         word = "flops=5.76e23" if unit == "FLOP" else f"budget=... in {unit}"
         raise PlanError(f"a plan needs a budget or a target; give {word} (--flops 5.76e23) or target_loss=2.0")
     if len(said) > 1:
         raise PlanError(f"{' and '.join(said)} are given, and each determines the other; keep one")
-    if flops is not None and unit != "FLOP":
-        raise PlanError(f"flops is a budget in FLOP, and the cost is in {unit}; give budget=... in {unit}")
-    if target is not None:
+    name, value = next(iter(said.items()))
+    if name == "target_loss":
         return None
-    if flops is not None:
-        return positive("flops", flops)
-    return positive("the budget", budget, "flops" if unit == "FLOP" else None)
+    if name in ("days", "dollars"):
+        assert cluster is not None  # `_cluster` refuses them without one
+        return cluster.budget(**{name: value})
+    if name == "flops" and unit != "FLOP":
+        raise PlanError(f"flops is a budget in FLOP, and the cost is in {unit}; give budget=... in {unit}")
+    return positive("flops" if name == "flops" else "the budget", value, "flops" if unit == "FLOP" else None)
+
+
+def _regret(
+    source: Source,
+    instead: Mapping[str, Any],
+    answer: Mapping[str, Estimate],
+    stated: Stated,
+    bounds: Mapping[str, Any] | None,
+    level: float,
+    cluster: Spending | None,
+) -> dict[str, Estimate]:
+    """What another allocation loses at the cost of the answer, or at its own where it says every input."""
+    unit = "flops" if stated.cost.unit == "FLOP" else stated.cost.unit.lower()
+    spent = answer[unit].value if len(instead) < len(stated.free) else None
+    lost = regret(source, instead, spent, stated.cost, fix=stated.fixed, bounds=bounds, level=level)
+    found = {f"instead_{name}": Estimate(float(value[0])) for name, value in lost.allocation.items()}
+    found |= {f"instead_{source.target}": lost.loss.at(0), "excess": lost.excess.at(0), "waste": lost.waste.at(0)}
+    if cluster is not None and cluster.price_known:
+        money = cluster.of(Estimate(float(lost.budget[0])))["dollars"].value
+        share = lost.waste.at(0)
+        ends = (None if end is None else money * end for end in (share.low, share.high))
+        found["waste_dollars"] = Estimate(money * share.value, *ends, share.level, share.method)
+    return found
 
 
 def _reached(reached: Reach, stated: Stated, target: float) -> Frontier:

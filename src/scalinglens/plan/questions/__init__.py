@@ -1,0 +1,64 @@
+"""Questions of planning beyond size and data: one function each, numbers in, a `Plan` out.
+
+    from scalinglens.plan.questions import ask, learning_rate
+    ask("learning-rate", params_nonembedding="1B", tokens="100B")
+
+A question is a function with keyword arguments only, in a module of this folder, and one line in `QUESTIONS`; the command line
+reads its options from the signature and their help from the docstring.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scalinglens.errors import PlanError, did_you_mean
+
+if TYPE_CHECKING:
+    from scalinglens.plan.plan import Plan
+
+__all__ = ["QUESTIONS", "Question", "ask", "question"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Where a question is answered: module of this folder, and what it asks, in a line."""
+
+    module: str
+    asks: str
+
+
+QUESTIONS: Mapping[str, Question] = {
+    "learning-rate": Question(
+        "hyperparameters", "which learning rate, batch and weight decay; how far do laws disagree?"
+    ),
+}
+"""Question -> where it is answered; the function has the same name with underscores."""
+
+
+def question(name: str) -> Callable[..., Plan]:
+    """Return the function that answers a question.
+
+    Raises:
+        PlanError: no such question; the nearest one is suggested.
+
+    >>> question("learning-rate").__name__
+    'learning_rate'
+    """
+    if name not in QUESTIONS:
+        raise PlanError(
+            f'there is no question "{name}"{did_you_mean(name, QUESTIONS)}; there are {", ".join(QUESTIONS)}'
+        )
+    module = importlib.import_module(f"{__name__}.{QUESTIONS[name].module}")
+    return getattr(module, name.replace("-", "_"))
+
+
+def ask(name: str, **given: Any) -> Plan:
+    """Answer a question by name, with what is given to its function.
+
+    >>> f"{ask('learning-rate', params_nonembedding='1B', tokens='100B').answer['learning_rate'].value:.4g}"
+    '0.001662'
+    """
+    return question(name)(**given)
