@@ -90,7 +90,7 @@ class Plan:
     """Of the near-optimal range, relative to the best loss."""
 
     methods: Annotated[str, arg(metavar="all|NAME,NAME,...", help_behavior_hint="")] = ""
-    """Compare methods on a table of runs, which then stands in place of the fit: scalinglens plan RUNS --methods all --flops C."""
+    """Compare methods on a table of runs in place of the fit: scalinglens plan runs.csv --methods all --flops 1e24."""
 
     boot: int = 200
     """Refits for the intervals of --methods."""
@@ -223,29 +223,20 @@ def _asked(name: str) -> Any:
             check_writable(plot, PICTURES)
         return Query(function(**given), plot, as_json)
 
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    more = [
-        inspect.Parameter(
-            "plot",
-            keyword,
-            default="",
-            annotation=Annotated[
-                str, arg(metavar="FILE", help_behavior_hint="", help="Draw the answer here: .png, .pdf or .svg.")
-            ],
-        ),
-        inspect.Parameter(
-            "json",
-            keyword,
-            default=False,
-            annotation=Annotated[bool, arg(help_behavior_hint="", help="Print JSON and nothing else on stdout.")],
-        ),
-    ]
     own = [
         p.replace(annotation=Annotated[p.annotation, arg(metavar=_metavar(p), help_behavior_hint="")])
         for p in signature.parameters.values()
     ]
-    asked.__signature__ = signature.replace(parameters=[*own, *more], return_annotation=Query)  # type: ignore[attr-defined]
-    asked.__annotations__ = {p.name: p.annotation for p in (*own, *more)}
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own += [
+        inspect.Parameter(name, keyword, default=default, annotation=Annotated[type(default), told])
+        for name, default, told in (
+            ("plot", "", arg(metavar="FILE", help_behavior_hint="", help="Draw the answer here: .png, .pdf or .svg.")),
+            ("json", False, arg(help_behavior_hint="", help="Print JSON and nothing else on stdout.")),
+        )
+    ]
+    asked.__signature__ = signature.replace(parameters=own, return_annotation=Query)  # type: ignore[attr-defined]
+    asked.__annotations__ = {p.name: p.annotation for p in own}
     del asked.__wrapped__
     return asked
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,19 @@ __all__ = ["as_html", "as_text", "frontier_text"]
 
 _SHOWN = 12  # budgets of a frontier that are printed
 _WIDTH = 110
-_UNITS = {"flops_inference": "FLOP", "flops_training": "FLOP", "tokens_per_param": "tokens/parameter", "usd": "USD"}
+_UNITS = {
+    "flops_inference": "FLOP",
+    "flops_training": "FLOP",
+    "tokens_per_param": "tokens/parameter",
+    "usd": "USD",
+    "dollars": "USD",
+    "waste_dollars": "USD",
+    "energy_kwh": "kWh",
+    "chip_hours": "chip-hours",
+    "days": "days",
+    "excess": "nats/token",
+    "waste": "of the cost",
+}
 
 
 def as_text(plan: Plan) -> str:
@@ -80,8 +92,7 @@ def _title(plan: Plan) -> str:
     for key, value in asked.items():
         if key in ("kind", "source", "cost", "unit", "fix") or value is None or value == "":
             continue
-        shown = format_quantity(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-        words.append(f"{key.replace('_', ' ')} {shown}")
+        words.append(f"{key.replace('_', ' ')} {_given(value)}")
     kind = str(asked.get("kind", "")).replace("_", " ")
     title = f"plan ({kind})" if kind else "plan"
     return f"{title} on {asked.get('source', '?')}" + (f": {', '.join(words)}" if words else "")
@@ -94,9 +105,21 @@ def _rows(plan: Plan) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("", "value", f"{plan.level:.0%} interval" if any_interval else "", near, "")]
     for name, e in plan.answer.items():
         ends = plan.near_optimal.get(name)
-        unit = _UNITS.get(name) or (QUANTITIES[name].unit if name in QUANTITIES else "")
+        unit = _unit(name.removeprefix("instead_"))
         rows.append((name, _shown(e.value, e, name), _interval(e, name), _range(ends, name) if ends else "", unit))
     return rows
+
+
+def _given(value: Any) -> str:
+    """What was asked, in words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_given(part)}" for name, part in value.items())
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return format_quantity(value) if number else str(value)
+
+
+def _unit(name: str) -> str:
+    return _UNITS.get(name) or (QUANTITIES[name].unit if name in QUANTITIES else "")
 
 
 def _facts(plan: Plan) -> list[tuple[str, str]]:
