@@ -58,9 +58,9 @@ def test_several_budgets_are_a_frontier(run, tmp_path):
 
 
 def test_unique_and_served_tokens(run):
-    found = json.loads(
-        run("plan", "besiroglu2024", "--flops", "1e23", "--tokens-unique", "100B", "--json").stdout
-    )["answer"]
+    found = json.loads(run("plan", "besiroglu2024", "--flops", "1e23", "--tokens-unique", "100B", "--json").stdout)[
+        "answer"
+    ]
     assert found["epochs"]["value"] > 1
     words = ["plan", "besiroglu2024", "--target-loss", "2.1", "--inference-tokens", "2T", "--json"]
     served = json.loads(run(*words).stdout)["answer"]

@@ -227,13 +227,12 @@ def _asked(name: str) -> Any:
         p.replace(annotation=Annotated[p.annotation, arg(metavar=_metavar(p), help_behavior_hint="")])
         for p in signature.parameters.values()
     ]
+    drawn = arg(metavar="FILE", help_behavior_hint="", help="Draw the answer here: .png, .pdf or .svg.")
+    printed = arg(help_behavior_hint="", help="Print JSON and nothing else on stdout.")
     keyword = inspect.Parameter.KEYWORD_ONLY
     own += [
-        inspect.Parameter(name, keyword, default=default, annotation=Annotated[type(default), told])
-        for name, default, told in (
-            ("plot", "", arg(metavar="FILE", help_behavior_hint="", help="Draw the answer here: .png, .pdf or .svg.")),
-            ("json", False, arg(help_behavior_hint="", help="Print JSON and nothing else on stdout.")),
-        )
+        inspect.Parameter("plot", keyword, default="", annotation=Annotated[str, drawn]),
+        inspect.Parameter("json", keyword, default=False, annotation=Annotated[bool, printed]),
     ]
     asked.__signature__ = signature.replace(parameters=own, return_annotation=Query)  # type: ignore[attr-defined]
     asked.__annotations__ = {p.name: p.annotation for p in own}

@@ -314,8 +314,8 @@ def _regret(
     if cluster is not None and cluster.price_known:
         money = cluster.of(Estimate(float(lost.budget[0])))["dollars"].value
         share = lost.waste.at(0)
-        ends = (None if end is None else money * end for end in (share.low, share.high))
-        found["waste_dollars"] = Estimate(money * share.value, *ends, share.level, share.method)
+        low, high = (None if end is None else money * end for end in (share.low, share.high))
+        found["waste_dollars"] = Estimate(money * share.value, low, high, share.level, share.method)
     return found
 
 
