@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from scalinglens.fit.estimate import Estimate
 from scalinglens.plan.source import Source
 
-__all__ = ["Estimates", "quantiles", "stacked", "value_interval", "widened"]
+__all__ = ["Estimates", "estimate_of", "quantiles", "value_interval", "widened"]
 
 _BLOCK = 4_000_000  # numbers of one array of draws x points
 
@@ -102,6 +102,22 @@ def widened(value: np.ndarray, end: np.ndarray, factor: float) -> np.ndarray:
         return np.where(positive, value * ratio**factor, value + factor * (end - value))
 
 
+def estimate_of(value: float, draws: np.ndarray, level: float, widening: float = 1.0) -> Estimate:
+    """Return a value with the interval of its draws [draws], spread about it; draws that are not finite are left aside.
+
+    >>> estimate_of(0.5, np.linspace(0.4, 0.6, 101), 0.9).low
+    0.41000000000000003
+    """
+    draws = draws[np.isfinite(draws)]
+    if not len(draws):
+        return Estimate(value)
+    low, high = quantiles(draws[None], level)
+    at = np.array([value])
+    return Estimate(
+        value, float(widened(at, low, widening)[0]), float(widened(at, high, widening)[0]), level, "percentile"
+    )
+
+
 def value_interval(source: Source, columns: Mapping[str, Any], level: float) -> Estimates:
     """Return the target at points [n] with the interval of the law itself, without the scatter of single runs.
 
@@ -134,8 +150,3 @@ def value_interval(source: Source, columns: Mapping[str, Any], level: float) -> 
             ends, factor = quantiles(source.sampled(here).T, level), 1.0
         low[at], high[at] = (widened(value[at], end, factor) for end in ends)
     return Estimates(value, low, high, level)
-
-
-def stacked(parts: Sequence[np.ndarray], n: int) -> np.ndarray:
-    """Draws of several heads [draws, n] as one [n, draws]."""
-    return np.concatenate([np.broadcast_to(part, (len(part), n)) for part in parts]).T if parts else np.empty((n, 0))

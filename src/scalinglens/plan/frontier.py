@@ -14,7 +14,7 @@ from scalinglens.errors import PlanError
 from scalinglens.files import PICTURES, written_whole
 from scalinglens.fit.estimate import Estimate, check_level
 from scalinglens.plan.cost import Cost
-from scalinglens.plan.estimates import Estimates, quantiles, value_interval, widened
+from scalinglens.plan.estimates import Estimates, estimate_of, quantiles, value_interval
 from scalinglens.plan.near import near_optimal
 from scalinglens.plan.optimum import ENDLESS, STATUSES, Optimum, slack_of
 from scalinglens.plan.problem import Stated, numbers, state
@@ -281,7 +281,7 @@ def _exponents(
             if value is None:
                 return None
             ends = what(draws) if draws is not None else np.empty((0, 1))
-            return _estimate(float(value[0, 0]), ends[:, 0], level, head.widening)
+            return estimate_of(float(value[0, 0]), ends[:, 0], level, head.widening)
 
         found = {name: each(lambda f, name=name: f.exponents[name]) for name in problem.free}
         return {k: e for k, e in found.items() if e is not None}, each(lambda f: f.gamma), each(lambda f: f.floor)
@@ -305,7 +305,7 @@ def _exponents(
         value = float(np.sum(centred[:, 0] * logs[name]))
         slopes = np.sum(centred * outer_draws[name], axis=0) if name in outer_draws else np.empty(0)
         if np.isfinite(value):
-            exponents[name] = _estimate(value, slopes, level)
+            exponents[name] = estimate_of(value, slopes, level)
     gamma = None
     with np.errstate(all="ignore"):
         local = (best.price / (best.value - floor))[usable]
@@ -313,20 +313,9 @@ def _exponents(
             spread = np.empty(0)
             if VALUE in drawn and len(floors) == drawn[VALUE].shape[1]:
                 spread = np.nanmean((drawn[PRICE] / (drawn[VALUE] - floors))[usable], axis=0)
-            gamma = _estimate(float(np.nanmean(local)), spread, level)
-    limit = None if not np.isfinite(floor) else _estimate(floor, floors, level)
+            gamma = estimate_of(float(np.nanmean(local)), spread, level)
+    limit = None if not np.isfinite(floor) else estimate_of(floor, floors, level)
     return exponents, gamma, limit
-
-
-def _estimate(value: float, draws: np.ndarray, level: float, widening: float = 1.0) -> Estimate:
-    draws = draws[np.isfinite(draws)]
-    if not len(draws):
-        return Estimate(value)
-    low, high = quantiles(draws[None], level)
-    at = np.array([value])
-    return Estimate(
-        value, float(widened(at, low, widening)[0]), float(widened(at, high, widening)[0]), level, "percentile"
-    )
 
 
 def _budget(stated: Stated, budgets: np.ndarray) -> dict[str, np.ndarray]:
