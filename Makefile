@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test test-slow check bench picture clean
+.PHONY: install torch demo test test-slow check bench picture clean
 .DEFAULT_GOAL := demo
 
 install: $(STAMP)
@@ -15,6 +15,15 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
 	@touch $@
+
+# PyTorch for the tests that compare with it. Without its own dependencies, which on a machine of processors alone may bring
+# several GB of CUDA packages; what it needs to be imported is small.
+torch: install
+	$(BIN)/python -c 'import torch' 2>/dev/null || { \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'torch==2.13.0' && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    filelock typing-extensions sympy networkx jinja2 fsspec 'setuptools>=77.0.3'; }
+	$(BIN)/python -c 'import torch; print("PyTorch", torch.__version__)'
 
 demo: install
 	$(BIN)/scalinglens demo

@@ -1,18 +1,23 @@
 """Operations and parameters against PyTorch: a transformer written here by itself, and PyTorch's own FLOP counter.
 
-Needs PyTorch, which the package does not depend on: without it the module is skipped. The big models run on the `meta`
-device, where shapes are computed and numbers are not.
+Needs PyTorch, which the package does not depend on: without it the module is skipped, unless SCALINGLENS_REQUIRE_TORCH=1 (set in
+CI), which turns the skip into a failure. The big models run on the `meta` device, where shapes are computed and numbers are not.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import random
 
 import pytest
 
-torch = pytest.importorskip(
-    "torch", reason="PyTorch is not installed; its FLOP counter is what this file compares with"
-)
+if importlib.util.find_spec("torch") is None:
+    if os.environ.get("SCALINGLENS_REQUIRE_TORCH") == "1":
+        pytest.fail("SCALINGLENS_REQUIRE_TORCH is 1 but PyTorch is not installed; run `make torch`", pytrace=False)
+    pytest.skip("PyTorch is not installed; this file compares with its FLOP counter", allow_module_level=True)
+
+import torch  # noqa: E402
 
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402

@@ -121,7 +121,7 @@ def reconcile(
         params: (least, most) parameters of the blocks; by default those of Kaplan et al. 2020.
         conventions: names of `CONVENTIONS`.
         vocab: entries of the vocabulary. aspect: width/depth. sequence_length: tokens of a sequence; the defaults are those
-            of Pearce and Song: omega = vocab (aspect/12)^(1/3) = 47,491.
+            of Pearce and Song (vocab (aspect/12)^(1/3) is 47,481; they fit 47,491 to the shapes of Hoffmann et al.).
         points: budgets in the range.
         level, constants: as `frontier`.
 
