@@ -4,7 +4,7 @@
 
 Each case is run in a process of its own, five times in turn with the others: a law with a closed form, the same law with bounds,
 two laws that are solved numerically (repeated tokens; parameters without embeddings), and one with three inputs. `regret`
-compares 1,000 sizes at one budget. `scaling` are the seconds for 1, 10, 100 and 1,000 budgets: without a loop over budgets they grow
+compares 1,000 sizes at one budget. `scaling`: seconds for 1, 10, 100 and 1,000 budgets; without a loop over budgets they grow
 slower than the budgets. Medians are printed and written to benchmarks/results/frontier.json.
 """
 

@@ -17,14 +17,13 @@ if importlib.util.find_spec("torch") is None:
         pytest.fail("SCALINGLENS_REQUIRE_TORCH is 1 but PyTorch is not installed; run `make torch`", pytrace=False)
     pytest.skip("PyTorch is not installed; this file compares with its FLOP counter", allow_module_level=True)
 
-import torch  # noqa: E402
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
-from torch import nn  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
-from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: E402
-from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
-
-from scalinglens.plan.architecture import Architecture  # noqa: E402
+from scalinglens.plan.architecture import Architecture
 
 DENSE = Architecture(
     width=768, depth=12, heads=12, vocab=50257, sequence_length=1024, positions=1024, tied=True, norm="layer",
