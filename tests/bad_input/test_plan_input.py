@@ -16,8 +16,11 @@ import pytest
 
 import scalinglens as sl
 from scalinglens.errors import FitError, FormulaError, PlanError, SavedFitError, UnknownLawError
+from scalinglens.plan.architecture import Architecture
 from scalinglens.plan.cost import cost
+from scalinglens.plan.counting import reconcile
 from scalinglens.plan.frontier import frontier
+from scalinglens.plan.hardware import hardware
 from scalinglens.plan.inverse import cost_of, loss_at
 from scalinglens.plan.plan import plan
 from scalinglens.plan.regret import regret
@@ -173,6 +176,50 @@ CASES = [
          PlanError, ("no optimum of", "no least value", "give bounds")),
     Case("no_time", "gives a deadline of zero hours", lambda: loss_at(B, hours=0, rate=1e15),
          PlanError, ("hours must be positive and finite, got 0",)),
+    Case("nan_tolerance", "gives NaN for the tolerance", lambda: planned(flops=1e22, tolerance=float("nan")),
+         PlanError, ("tolerance is a share of the loss", "got nan")),
+    Case("true_tolerance", "turns the near-optimal range on", lambda: frontier(B, 1e22, tolerance=True),
+         PlanError, ("tolerance is a share of the loss", "got True")),
+    Case("zero_bound", "gives zero for an open bound", lambda: planned(flops=1e22, bounds={"params": (0, "7B")}),
+         PlanError, ("lower bound of params must be positive and finite, got 0",)),
+    Case("nan_bound", "gives NaN for a bound", lambda: planned(flops=1e22, bounds={"tokens": (None, float("nan"))}),
+         PlanError, ("upper bound of tokens must be positive and finite, got nan",)),
+    Case("bound_unit", "bounds a size in tokens", lambda: planned(flops=1e22, bounds={"params": (None, "7B tokens")}),
+         PlanError, ("upper bound of params", "is in tokens, but params is measured in parameters")),
+    Case("cost_nan", "gives NaN for a constant of the cost",
+         lambda: planned(flops=1e22, cost=cost("k*params*tokens", unit="FLOP", constants={"k": float("nan")})),
+         PlanError, ("k",)),
+    Case("cost_constant_typo", "misspells a constant of the cost",
+         lambda: cost("k*params*tokens", unit="FLOP", constants={"kk": 6.0}),
+         PlanError, ('has no "kk"', 'did you mean "k"')),
+    Case("cost_of_nothing", "gives a number for the cost", lambda: cost("6"),
+         PlanError, ("depends on no input", r"6\*params\*tokens")),
+    Case("served_dollars", "adds served tokens to dollars",
+         lambda: planned(budget=1e6, cost="dollars = 2e-18*params*tokens", inference_tokens="1T"),
+         PlanError, ("served tokens add FLOP, and the cost is in USD",)),
+    Case("deadline_in_dollars", "asks a deadline of a cost in dollars",
+         lambda: loss_at(B, hours=1, rate=1e15, cost="dollars = 2e-18*params*tokens"),
+         PlanError, ("a deadline buys FLOP, and the cost is in USD",)),
+    Case("odd_allocation", "allocates a quantity that is not free", lambda: regret(B, {"parms": 1e9, "tokens": 1e10}),
+         PlanError, ('allocation names "parms"', "it may name params, tokens")),
+    Case("nan_allocation", "allocates NaN", lambda: regret(B, {"params": [1e9, float("nan")], "tokens": 1e10}),
+         PlanError, ("params must be positive and finite, got nan at position 1",)),
+    Case("contradiction", "allocates what is not the budget", lambda: regret(B, {"params": 1e9, "tokens": 1e10}, 1e22),
+         PlanError, ("costs 6e\\+19 FLOP, not the budget of 1e\\+22", "leave one input or the budget out")),
+    Case("free_price", "gives a price of zero", lambda: regret(B, {"params": 1e9, "tokens": 1e10}, price=0),
+         PlanError, ("the price must be positive and finite, got 0",)),
+    Case("too_large", "allocates more than the budget to one input",
+         lambda: regret(B, {"params": 1e30}, 1e20, bounds={"tokens": (1e6, None)}),
+         PlanError, ("no tokens makes the allocation cost 1e\\+20 FLOP",)),
+    Case("chips", "asks for half a chip", lambda: hardware("h100", 0.5).days(1e22),
+         PlanError, ("number of chips is 0.5", "whole number")),
+    Case("mfu", "gives the utilisation in percent", lambda: hardware("h100").days(1e22, mfu=40),
+         PlanError, ("mfu is 40", "for 40% write 0.4")),
+    Case("heads", "takes heads that do not divide the width",
+         lambda: Architecture(width=512, depth=8, heads=7, vocab=32_000),
+         PlanError, ("heads = 7 does not divide width = 512", "choose heads of")),
+    Case("counting", "misspells a way to count", lambda: reconcile(B, conventions=["non-embedding"]),
+         PlanError, ('no convention "non-embedding"', "there are total, nonembedding")),
     Case("half_allocation", "asks for the regret of half an allocation", lambda: regret(B, {"params": 1e9}),
          PlanError, ("does not say tokens", "or the budget")),
 ]  # fmt: skip
@@ -196,5 +243,5 @@ def test_answer(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_table_is_broad() -> None:
-    assert len(CASES) >= 45
+    assert len(CASES) >= 74
     assert len({case.id for case in CASES}) == len(CASES)

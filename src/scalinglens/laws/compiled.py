@@ -43,7 +43,7 @@ def compile_law(
 ) -> Compiled:
     """Compile a tree; see `Law.compiled` for the modes. `unknown` names the output of an implicit law and its ends."""
     moving, fixed, known = dict(coordinates), inputs, dict(signs)
-    if mode == "inputs":  # differentiate by log inputs; parameters play the part of the data
+    if mode in ("inputs", "slopes"):  # differentiate by log inputs; parameters play the part of the data
         moving, fixed = dict.fromkeys(inputs, "log"), tuple(name for name, _ in coordinates)
         known |= dict.fromkeys(inputs, 1)
     if unknown:
@@ -53,7 +53,8 @@ def compile_law(
     builder = Builder(moving, fixed, known, mode != "value")
     root, log = builder.root(tree)
     gradient = tuple(sorted(root.gradient)) if mode != "value" else ()
-    hessian = tuple(sorted(key for key, entry in root.hessian.items() if entry != 0.0)) if mode != "value" else ()
+    bent = mode not in ("value", "slopes")
+    hessian = tuple(sorted(key for key, entry in root.hessian.items() if entry != 0.0)) if bent else ()
     results = [root.value, *(root.gradient[i] for i in gradient), *(root.hessian[key] for key in hessian)]
     prepare, run = numpy_function(builder, results)
     wide = 50 if builder.kernels else 1  # a sum over drops has some fifty nodes for each row

@@ -282,7 +282,7 @@ class Law:
 
         Args:
             mode: "value"; "fit" (first and second derivatives by the estimation coordinates); "inputs" (first and
-                second derivatives by log inputs, parameters as they are).
+                second derivatives by log inputs, parameters as they are); "slopes" (the first of them only).
 
         Cost: about a millisecond for a law of five parameters, once per formula.
         """
@@ -358,7 +358,7 @@ class Law:
         x = self.input_arrays({**(points or {}), **columns})
         if any(np.any(a <= 0) for a in x):
             raise PredictionError("an elasticity needs positive inputs, because it is a derivative by their logarithm")
-        compiled = self.compiled("inputs")
+        compiled = self.compiled("slopes")
         with np.errstate(all="ignore"):
             value, *slopes = compiled.run(tuple(np.log(a) for a in x), compiled.prepare(theta))
             scale = np.exp(value) if compiled.log else 1.0

@@ -81,7 +81,7 @@ class Cost:
 
     def model(self) -> Callable[[Mapping[str, Any]], tuple[np.ndarray, dict[str, np.ndarray]]]:
         """Return ln cost as a function of log inputs [..., n]: its value and its derivatives by each log input."""
-        compiled = self.law.compiled("inputs")
+        compiled = self.law.compiled("slopes")
         theta = compiled.prepare(tuple(np.float64(self.law.constants[name]) for name in self.law.parameters))
         slots = {name: slot for slot, name in enumerate(self.inputs)}
 
@@ -187,7 +187,7 @@ def training_flops(size: str = "params", data: str = "tokens") -> Cost:
 
 
 def _read(text: str) -> Law:
-    named = text.replace(".", "").replace("_", "").isalnum() and not text.isidentifier()
+    named = text[0].isalpha() and text.replace(".", "").replace("_", "").isalnum() and not text.isidentifier()
     if text in laws() or (named and not any(c in text for c in "*+-/^=( ")):
         return find_law(text)
     if text.isidentifier() and text not in laws():

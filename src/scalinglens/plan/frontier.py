@@ -14,10 +14,11 @@ from scalinglens.errors import PlanError
 from scalinglens.files import PICTURES, written_whole
 from scalinglens.fit.estimate import Estimate, check_level
 from scalinglens.plan.cost import Cost
-from scalinglens.plan.estimates import Estimates, estimate_of, quantiles, value_interval
+from scalinglens.plan.estimates import Estimates, estimate_of, quantiles, value_interval, widened
 from scalinglens.plan.near import near_optimal
 from scalinglens.plan.optimum import ENDLESS, STATUSES, Optimum, slack_of
 from scalinglens.plan.problem import Stated, numbers, state
+from scalinglens.plan.smooth import FEW, over_budgets
 from scalinglens.plan.solutions import PRICE, VALUE, Solver
 from scalinglens.plan.source import Source, as_source
 from scalinglens.quantities import format_quantity
@@ -163,7 +164,8 @@ def frontier(
         PlanError: impossible budgets, unknown names, or a question that determines nothing.
 
     Cost: for a law with a closed form a few operations per draw and budget (4,000 draws x 1,000 budgets in half a second);
-        otherwise about 20 evaluations of the law each.
+        otherwise about 20 evaluations of the law for each draw and budget. Of many budgets the draws are solved at 17 or
+        more and interpolated at the others, to a hundredth of their spread (see `plan/smooth.py`).
 
     Source: Hoffmann et al. 2022, eq. 4 (closed form).
 
@@ -199,7 +201,7 @@ def frontier_of(
     drawn = solver.drawn(log_budgets, best)
     optimum = _optimum(solver, log_budgets, best, drawn, level)
     optimum |= {name: Estimates.plain(np.full(len(budgets), value)) for name, value in stated.fixed.items()}
-    loss = value_interval(source, {name: optimum[name].value for name in source.inputs}, level)
+    loss = _loss(solver, log_budgets, {name: optimum[name].value for name in source.inputs}, level)
     status = tuple(STATUSES[i] for i in best.status)
     exponents, gamma, floor = _exponents(solver, log_budgets, best, drawn, level)
     decades = _decades(source, {**{k: e.value for k, e in optimum.items()}, **_budget(stated, budgets)})
@@ -263,6 +265,30 @@ def _optimum(
         low, high = (np.where(np.isfinite(value), end, np.nan) for end in (low, high))
         found[name] = Estimates(value, low, high, level)
     return found
+
+
+def _loss(solver: Solver, log_budgets: np.ndarray, columns: Mapping[str, np.ndarray], level: float) -> Estimates:
+    """The target at the optimum; for many budgets its draws are evaluated at some and interpolated at the others."""
+    source = solver.stated.source
+    head = source.heads[0] if len(source.heads) == 1 and not source.link else None
+    known = np.all([np.isfinite(array) for array in columns.values()], axis=0)
+    short = solver.how != "equal elasticities"  # then the evaluation is all there is to do
+    if head is None or not len(head.draws) or short or len(log_budgets) <= FEW or not known.any():
+        return value_interval(source, columns, level)
+    drawn = {name: head.draws[:, i] for i, name in enumerate(head.law.parameters)}
+
+    def about(at: np.ndarray) -> dict[str, np.ndarray]:
+        logs = {**solver.problem.fixed, **solver.estimate(at).logs}
+        here = {name: np.exp(np.broadcast_to(logs[name], at.shape)) for name in source.inputs}
+        there = head.law.value(drawn, {name: array[:, None] for name, array in here.items()})
+        return {"value": there - source.value(here)[:, None]}
+
+    value, low, high = (np.full(len(log_budgets), np.nan) for _ in range(3))
+    value[known] = source.value({name: array[known] for name, array in columns.items()})
+    spread = over_budgets(about, log_budgets[known], ("value",))["value"]
+    for end, found in zip((low, high), quantiles(spread, level), strict=True):
+        end[known] = widened(value[known], value[known] + found, head.widening)
+    return Estimates(value, low, high, level)
 
 
 def _exponents(

@@ -42,7 +42,7 @@ class Head:
         """
         law = self.law
         natural = self.values[None] if natural is None else natural
-        compiled = law.compiled("inputs")
+        compiled = law.compiled("slopes")
         with np.errstate(all="ignore"):
             theta = compiled.prepare(tuple(natural[:, i : i + 1] for i in range(natural.shape[1])))
         slots = {name: position for position, name in enumerate(law.inputs)}
@@ -50,7 +50,7 @@ class Head:
         def evaluate(logs: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
             with np.errstate(all="ignore"):
                 value, *slopes = compiled.run(tuple(np.asarray(logs[name]) for name in law.inputs), theta)
-                by_slot = dict(zip(compiled.gradient, slopes, strict=False))  # second derivatives are left aside
+                by_slot = dict(zip(compiled.gradient, slopes, strict=False))
                 value = np.exp(value) if compiled.log else value
                 scale = value if compiled.log else 1.0
                 return value, {name: scale * by_slot.get(slot, 0.0) for name, slot in slots.items()}

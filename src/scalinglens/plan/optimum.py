@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from scalinglens.plan.head import Model
-from scalinglens.plan.roots import bracketed_root, increasing_root
+from scalinglens.plan.roots import TIGHT, bracketed_root, increasing_root
 
 __all__ = ["ENDLESS", "STATUSES", "Model", "Optimum", "Problem", "ends_along", "slack_of", "solve"]
 
@@ -87,13 +87,23 @@ def slack_of(problem: Problem, others: Mapping[str, Any], log_budgets: np.ndarra
         cost, slopes = problem.cost({**others, problem.slack: y})
         return np.broadcast_to(cost - log_budgets, y.shape), np.broadcast_to(slopes[problem.slack], y.shape)
 
-    y = increasing_root(excess, np.full(shape, low), np.full(shape, high))
+    top = np.full(shape, high)
+    off, slope = excess(top)
+    with np.errstate(all="ignore"):
+        y = top - off / slope  # a cost that is a product of powers is done with one step
+    if np.all((y >= low) & (y <= high)) and np.all(np.abs(excess(y)[0]) < 1e-13 * np.maximum(np.abs(log_budgets), 1.0)):
+        return y, np.ones(shape, dtype=bool)
+    y = increasing_root(excess, np.full(shape, low), top)
     miss = excess(y)[0]
     return y, np.abs(miss) < 1e-9
 
 
 def solve(
-    model: Model, problem: Problem, log_budgets: np.ndarray, near: Mapping[str, np.ndarray] | None = None
+    model: Model,
+    problem: Problem,
+    log_budgets: np.ndarray,
+    near: Mapping[str, np.ndarray] | None = None,
+    tight: float = TIGHT,
 ) -> Optimum:
     """Minimise a model at fixed cost.
 
@@ -102,6 +112,7 @@ def solve(
         problem: what is free and what it costs.
         log_budgets: ln of the budgets, of the shape of the answer.
         near: free input -> ln of a place to start from, of that shape; without it the whole range is scanned.
+        tight: relative error of ln inputs, with one input beside the slack.
 
     Returns:
         The `Optimum`.
@@ -112,7 +123,7 @@ def solve(
     if not problem.outer:
         return _finished(model, problem, {}, log_budgets)
     if len(problem.outer) == 1:
-        return _along(model, problem, log_budgets, problem.outer[0], near)
+        return _along(model, problem, log_budgets, problem.outer[0], near, tight=tight)
     return _by_turns(model, problem, log_budgets, near)
 
 
@@ -182,6 +193,7 @@ def _along(
     name: str,
     near: Mapping[str, np.ndarray] | None = None,
     others: Mapping[str, Any] | None = None,
+    tight: float = TIGHT,
 ) -> Optimum:
     """The optimum along one outer input, the other outer ones held."""
     others = dict(others or {})
@@ -202,7 +214,7 @@ def _along(
     t = np.where(at_low >= 0, low, np.where(at_high <= 0, high, np.nan))
     open_ = np.isnan(t)
     if open_.any():
-        root = bracketed_root(slope, np.where(open_, low, first), np.where(open_, high, first))
+        root = bracketed_root(slope, np.where(open_, low, first), np.where(open_, high, first), tight=tight)
         t = np.where(open_, root, t)
     best = _finished(model, problem, {**others, name: t}, log_budgets)
     infeasible = ~np.broadcast_to(able, best.status.shape)

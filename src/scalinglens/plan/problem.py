@@ -195,8 +195,8 @@ def limits(name: str, ends: Any) -> tuple[float, float]:
         low, high = ends
     except (TypeError, ValueError):
         raise PlanError(f"the bounds of {name} are two numbers, the least and the most, got {ends!r}") from None
-    least = 1e-300 if low is None else positive(f"the lower bound of {name}", low)
-    most = 1e300 if high is None else positive(f"the upper bound of {name}", high)
+    least = 1e-300 if low is None else positive(f"the lower bound of {name}", low, name)
+    most = 1e300 if high is None else positive(f"the upper bound of {name}", high, name)
     if low is None:
         least = min(1.0, most * 1e-30)
     if high is None:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["bracketed_root", "increasing_root"]
+__all__ = ["TIGHT", "bracketed_root", "increasing_root"]
 
 _ROUNDS = 200
 _SMALL = 1e-10  # a Newton step of this relative size is the last: the next would be its square
-_TIGHT = 4e-15  # relative width of a bracket at which it cannot shrink any more
+TIGHT = 4e-15  # relative width of a bracket at which it cannot shrink any more
 
 
 def increasing_root(
@@ -44,7 +44,7 @@ def increasing_root(
         new = np.where(done, x, np.where(outside, 0.5 * (a + b), step))
         still = np.abs(new - x) <= _SMALL * np.maximum(np.abs(new), 1.0)
         x = new
-        done |= still | (b - a <= _TIGHT * np.maximum(np.abs(b), 1.0))
+        done |= still | (b - a <= TIGHT * np.maximum(np.abs(b), 1.0))
         value, slope = function(x)
         below = value < 0
         a, b = np.where(below, x, a), np.where(below, b, x)
@@ -52,7 +52,11 @@ def increasing_root(
 
 
 def bracketed_root(
-    function: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, at_low: np.ndarray | None = None
+    function: Callable[[np.ndarray], np.ndarray],
+    low: np.ndarray,
+    high: np.ndarray,
+    at_low: np.ndarray | None = None,
+    tight: float = TIGHT,
 ) -> np.ndarray:
     """Find sign changes by the method of Chandrupatla (1997); no slopes, jumps allowed.
 
@@ -60,6 +64,7 @@ def bracketed_root(
         function: x [...] -> values [...].
         low, high: ends of the brackets [...], values of different sign at the two.
         at_low: values at `low`, where they are known.
+        tight: relative width of a bracket that is narrow enough.
 
     Returns:
         The roots, to the last digits of x; `low` where there is no change of sign.
@@ -87,7 +92,7 @@ def bracketed_root(
             b, fb = np.where(done | same, b, a), np.where(done | same, fb, fa)
             a, fa = np.where(done, a, x), np.where(done, fa, fx)
             best = np.where(done, best, np.where(np.abs(fa) < np.abs(fb), a, b))
-            room = _TIGHT * np.maximum(np.abs(best), 1.0) / np.abs(b - c)
+            room = tight * np.maximum(np.abs(best), 1.0) / np.abs(b - c)
             done |= (room > 0.5) | (fa == 0)
             best = np.where(fa == 0, np.where(none, best, a), best)
             if done.all():

@@ -11,11 +11,13 @@ import numpy as np
 from scalinglens.plan.closed_form import ClosedForm, closed_form
 from scalinglens.plan.optimum import Model, Optimum, Problem, ends_along, slack_of, solve
 from scalinglens.plan.problem import Stated
+from scalinglens.plan.smooth import over_budgets
 from scalinglens.plan.source import Head
 
 __all__ = ["PRICE", "VALUE", "Solver"]
 
 _BLOCK = 200_000  # draws x budgets that the numeric solver holds at once
+_TIGHT = 1e-8  # of ln inputs of draws, relative: a kink is bisected no further
 _GRID = 65  # points along a budget for draws of a forecast without a law
 VALUE, PRICE = "value of the draws", "price of the draws"  # beside the inputs, where draws are solved numerically
 _FAR = 690.0  # ln of an input that stands for an endless one
@@ -92,7 +94,7 @@ class Solver:
                 continue
             single = len(source.heads) == 1
             centre = best if single else self._flat(self._best(head.model(), form, log_budgets[None]))
-            found = self._of_head(head, log_budgets, centre)
+            found = self._of_head(head, form, log_budgets, centre)
             for name, logs in found.items():
                 middle = centre.logs[name][:, None] if name in centre.logs else logs
                 spread = logs if head.widening == 1.0 else middle + head.widening * (logs - middle)
@@ -105,7 +107,9 @@ class Solver:
     def _flat(best: Optimum) -> Optimum:
         return Optimum({k: v[0] for k, v in best.logs.items()}, best.value[0], best.price[0], best.status[0])
 
-    def _of_head(self, head: Head, log_budgets: np.ndarray, centre: Optimum) -> dict[str, np.ndarray]:
+    def _of_head(
+        self, head: Head, estimated: ClosedForm | None, log_budgets: np.ndarray, centre: Optimum
+    ) -> dict[str, np.ndarray]:
         form = self.form_of(head, head.draws)
         name = self.problem.outer[0]
         if form is not None:
@@ -113,15 +117,35 @@ class Solver:
             if not form.proper.all():
                 logs = np.where(form.proper.T, logs, np.nan)
             return {name: self._kept(name, logs, log_budgets)}
+        middle = {**{key: centre.logs[key] for key in self.problem.outer}, VALUE: centre.value, PRICE: centre.price}
+
+        def about(at: np.ndarray) -> dict[str, np.ndarray]:
+            """Draws less the estimate [k, draws] at ln budgets [k]."""
+            best = self._flat(self._best(head.model(), estimated, at[None]))
+            found = self._solved(head, at, best)
+            here = {**best.logs, VALUE: best.value, PRICE: best.price}
+            return {key: values - here[key][:, None] for key, values in found.items()}
+
+        able = centre.status != 3
+        found = {key: np.full((len(log_budgets), len(head.draws)), np.nan) for key in middle}
+        if able.any():
+            for key, values in over_budgets(about, log_budgets[able], self.problem.outer).items():
+                found[key][able] = values + middle[key][able][:, None]
+        return found
+
+    def _solved(self, head: Head, log_budgets: np.ndarray, centre: Optimum) -> dict[str, np.ndarray]:
+        """The optimum of every draw at every budget [n, draws], by the numeric solver."""
         step = max(_BLOCK // max(len(log_budgets), 1), 1)
         pieces: dict[str, list[np.ndarray]] = {name: [] for name in self.problem.outer}
         pieces |= {VALUE: [], PRICE: []}
         for start in range(0, len(head.draws), step):
+            part = head.draws[start : start + step]
             found = solve(
-                head.model(head.draws[start : start + step]),
+                head.model(part),
                 self.problem,
-                np.broadcast_to(log_budgets, (len(head.draws[start : start + step]), len(log_budgets))),
+                np.broadcast_to(log_budgets, (len(part), len(log_budgets))),
                 {name: centre.logs[name][None] for name in self.problem.outer},
+                tight=_TIGHT,
             )
             for key in self.problem.outer:
                 pieces[key].append(found.logs[key].T)
