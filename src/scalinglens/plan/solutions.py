@@ -17,7 +17,7 @@ from scalinglens.plan.source import Head
 __all__ = ["PRICE", "VALUE", "Solver"]
 
 _BLOCK = 200_000  # draws x budgets that the numeric solver holds at once
-_TIGHT = 1e-8  # of ln inputs of draws, relative: a kink is bisected no further
+_TIGHT = 1e-6  # of ln inputs of draws, relative: a kink is bisected no further
 _GRID = 65  # points along a budget for draws of a forecast without a law
 VALUE, PRICE = "value of the draws", "price of the draws"  # beside the inputs, where draws are solved numerically
 _FAR = 690.0  # ln of an input that stands for an endless one
