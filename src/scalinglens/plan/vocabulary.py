@@ -101,7 +101,7 @@ def vocabulary_sizes(
     best = best_inputs("tao2024.approach3", {"vocab": _SEARCHED}, {**model, "flops": compute}, tolerance=tolerance)
     sizes = {
         "approach1": law("tao2024.approach1_vocab").value(flops=compute, width=wide),
-        "approach2": law("tao2024.approach2_vocab").value(**model),
+        "approach2": law("tao2024.approach2_vocab").value(points=model),
         "approach3": best.optimum["vocab"].value,
     }
     return VocabularySizes(size, wide, compute, sizes, best.near_optimal["vocab"], float(tolerance))
