@@ -224,7 +224,7 @@ def _asked(name: str) -> Any:
         return Query(function(**given), plot, as_json)
 
     own = [
-        p.replace(annotation=Annotated[p.annotation, arg(metavar=_metavar(p), help_behavior_hint="")])
+        p.replace(annotation=Annotated[_typed(p), arg(metavar=_metavar(p), help_behavior_hint="")])
         for p in signature.parameters.values()
     ]
     drawn = arg(metavar="FILE", help_behavior_hint="", help="Draw the answer here: .png, .pdf or .svg.")
@@ -240,7 +240,14 @@ def _asked(name: str) -> Any:
     return asked
 
 
+def _typed(parameter: inspect.Parameter) -> Any:
+    """What the command line reads; a source, of any type in Python, is a name or a file there."""
+    return str if parameter.annotation is Any else parameter.annotation
+
+
 def _metavar(parameter: inspect.Parameter) -> str:
+    if parameter.annotation is Any:
+        return "FIT.json|LAW"
     kind = str(parameter.annotation)
     return "QUANTITY" if "float" in kind and "str" in kind else "TEXT" if "str" in kind else "NUMBER"
 

@@ -21,17 +21,19 @@ __all__ = ["as_html", "as_text", "frontier_text"]
 _SHOWN = 12  # budgets of a frontier that are printed
 _WIDTH = 110
 _UNITS = {
-    "flops_inference": "FLOP",
-    "flops_training": "FLOP",
-    "tokens_per_param": "tokens/parameter",
-    "usd": "USD",
-    "dollars": "USD",
-    "waste_dollars": "USD",
-    "energy_kwh": "kWh",
     "chip_hours": "chip-hours",
     "days": "days",
+    "dollars": "USD",
+    "energy_kwh": "kWh",
     "excess": "nats/token",
+    "flops_extra": "of flops_optimal",
+    "saving": "of the compute",
+    "served_best": "tokens",
+    "served_break_even": "tokens",
+    "tokens_per_param": "tokens/parameter",
+    "usd": "USD",
     "waste": "of the cost",
+    "waste_dollars": "USD",
 }
 
 
@@ -119,7 +121,9 @@ def _given(value: Any) -> str:
 
 
 def _unit(name: str) -> str:
-    return _UNITS.get(name) or (QUANTITIES[name].unit if name in QUANTITIES else "")
+    """The unit of a quantity; params_optimal has that of params."""
+    stem = name if name in QUANTITIES else name.partition("_")[0]
+    return _UNITS.get(name) or (QUANTITIES[stem].unit if stem in QUANTITIES else "")
 
 
 def _facts(plan: Plan) -> list[tuple[str, str]]:

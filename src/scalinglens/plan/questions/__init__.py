@@ -34,6 +34,7 @@ QUESTIONS: Mapping[str, Question] = {
     "learning-rate": Question(
         "hyperparameters", "which learning rate, batch and weight decay; how far do laws disagree?"
     ),
+    "over-training": Question("over_training", "what does a smaller model cost more to train, and when does serving pay?"),
 }
 """Question -> where it is answered; the function has the same name with underscores."""
 
