@@ -21,19 +21,32 @@ __all__ = ["as_html", "as_text", "frontier_text"]
 _SHOWN = 12  # budgets of a frontier that are printed
 _WIDTH = 110
 _UNITS = {
+    "batch_break_even": "sequences",
     "chip_hours": "chip-hours",
     "days": "days",
     "dollars": "USD",
     "energy_kwh": "kWh",
     "excess": "nats/token",
     "flops_extra": "of flops_optimal",
+    "flops_factor": "times",
+    "flops_per_token": "FLOP/token",
+    "flops_per_token_equivalent": "FLOP/token",
+    "gain": "times",
+    "loss_normalised": "nats/token, unigram-normalised",
+    "params_factor": "times",
     "saving": "of the compute",
     "served_best": "tokens",
     "served_break_even": "tokens",
+    "size_factor": "times",
+    "tokens_factor": "times",
+    "tokens_per_character": "tokens/character",
     "tokens_per_param": "tokens/parameter",
     "usd": "USD",
+    "vocab_share": "of all parameters",
     "waste": "of the cost",
     "waste_dollars": "USD",
+    "worth_last": "fresh tokens",
+    "worth_mean": "fresh tokens",
 }
 
 
@@ -134,6 +147,9 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         for key in sorted(names):
             known = {law: values[key] for law, values in plan.spread.items() if key in values}
             least, most = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+            if len(known) == 1:
+                parts.append(f"{key} {_count(known[least], key)} ({least})")
+                continue
             parts.append(f"{key} {_count(known[least], key)} ({least}) to {_count(known[most], key)} ({most})")
         facts.append(("other laws", "; ".join(parts)))
     far = {name: d for name, d in plan.extrapolation_decades.items() if d > 0}

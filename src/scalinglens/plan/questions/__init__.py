@@ -34,6 +34,11 @@ QUESTIONS: Mapping[str, Question] = {
     "learning-rate": Question(
         "hyperparameters", "which learning rate, batch and weight decay; how far do laws disagree?"
     ),
+    "epochs": Question("epochs", "how often should limited data be repeated, and what are repetitions worth?"),
+    "vocabulary": Question("vocabulary", "how many entries should the vocabulary have?"),
+    "parallel-streams": Question("parallel_streams", "several passes of one set of weights, or a bigger model?"),
+    "pruning": Question("pruning", "what is weight sparsity worth, and how much of it is best?"),
+    "precision": Question("precision", "how many bits to train with, and what does quantisation after training damage?"),
     "over-training": Question("over_training", "what does a smaller model cost more to train, and when does serving pay?"),
 }
 """Question -> where it is answered; the function has the same name with underscores."""

@@ -1,0 +1,213 @@
+"""Precision: bits to train with at a compute, and what quantisation after training damages."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from scalinglens.errors import PlanError
+from scalinglens.figures.figure import ACCENT, INK, MUTED, Axis, Figure, Line, Panel, Rule
+from scalinglens.laws.catalogue import law as find_law
+from scalinglens.laws.law import Law
+from scalinglens.plan.frontier import Frontier, frontier
+from scalinglens.plan.plan import Plan
+from scalinglens.plan.questions.answer import Amount, answered, read, value_of
+from scalinglens.plan.questions.draws import under_draws
+from scalinglens.plan.questions.ranges import decades
+from scalinglens.plan.roots import bracketed_root
+from scalinglens.plan.source import Source, as_source
+
+__all__ = ["precision"]
+
+_PARTS = ("bits_weights", "bits_activations", "bits_kv")
+_RANGE = (3.2, 32.0)  # bits; below 3.11 a factor of the law is negative
+_HARDWARE = (4, 8, 16)
+_COST = "6/16*{size}*tokens*bits"
+
+
+def precision(
+    *,
+    flops: Amount | None = None,
+    params_nonembedding: Amount | None = None,
+    tokens: Amount | None = None,
+    bits: Amount | None = None,
+    bits_post: Amount = 4,
+    source: Any = "kumar2024.train_offset",
+) -> Plan:
+    """Recommend the precision of training at a compute, and tell the damage of quantisation after it.
+
+    L = A N_eff^-alpha + B D^-beta + E, N_eff = N prod(1 - exp(-P/gamma + n)), C = 6 N D P/16;
+    damage = C_T D^gD N^-gN exp(-P_post/g), smallest total where beta B D^-beta = gD damage
+
+    Args:
+        flops: of training, counted at 16 bits: half the bits cost half.
+        params_nonembedding: a size that is settled, without embeddings.
+        tokens: in place of flops, with the size: a trained model, of which only the damage is told.
+        bits: of weights, activations and cache alike that are settled.
+        bits_post: of the weights after training.
+        source: of the loss in training: a law with bits, or a saved fit.
+
+    Returns:
+        bits, params_nonembedding, tokens, loss; loss_4_bits, loss_8_bits, loss_16_bits at the same compute;
+        loss_increase by quantisation to bits_post; tokens_critical, beyond which more training harms the quantised model.
+
+    Raises:
+        PlanError: nothing that determines size and tokens, or fewer bits than the law knows.
+
+    Cost: some hundred milliseconds.
+
+    Source: Kumar et al. 2024 (arXiv 2411.04330).
+
+    >>> found = precision(flops=1e21)
+    >>> f"{found.answer['bits'].value:.2f}"
+    '7.00'
+    """
+    given = read(flops=flops, params_nonembedding=params_nonembedding, tokens=tokens, bits=bits, bits_post=bits_post)
+    law = _tied(as_source(source))
+    size = next((name for name in law.inputs if name.startswith("params")), "")
+    if set(law.inputs) != {size, "tokens", "bits"}:
+        raise PlanError(
+            f"precision is told by a law of a size, tokens and bits, and {law.name} has {', '.join(law.inputs)}; "
+            'take "kumar2024.train_offset"'
+        )
+    if flops is None and (params_nonembedding is None or tokens is None):
+        raise PlanError("give flops, and the best bits are answered, or params_nonembedding and tokens of a trained model")
+    if flops is not None and tokens is not None:
+        raise PlanError("flops and tokens are given; with the bits one follows from the other, so keep one")
+    if not _RANGE[0] <= given.get("bits", 8.0) <= _RANGE[1]:
+        raise PlanError(
+            f"bits is {given['bits']:g}; the law holds from {_RANGE[0]:g} to {_RANGE[1]:g}: below, a factor is negative"
+        )
+    found, doubts = under_draws(law, lambda one: _worked(one, size, given))
+    values = {name: e.value for name, e in found.items()}
+    near: dict[str, Any] = {}
+    figure = None
+    if flops is not None and bits is None:
+        front = _front(law, size, given)
+        near = {"tolerance": front.tolerance}
+        names = {size: "params_nonembedding", "tokens": "tokens", "bits": "bits"}
+        near |= {names[k]: (float(v[0, 0]), float(v[0, 1])) for k, v in front.near_optimal.items()}
+        figure = _figure(law, size, given, values["bits"], near["bits"])
+    warnings = [*(() if law.published else law.warnings), *doubts]
+    ratio = values["tokens"] / values["params_nonembedding"]
+    if values["tokens"] > values["tokens_critical"]:
+        warnings.append(
+            f"at {bits_post} bits after training more than {values['tokens_critical']:.2g} tokens harm: the damage grows "
+            "faster than the loss falls"
+        )
+    warnings.append(
+        f"the longer a model is trained the more quantisation damages it: twice the tokens, 1.42 times the damage; here "
+        f"{ratio:.3g} tokens per parameter"
+    )
+    warnings.append("the authors advise against using the numbers outside their setting; take 7 to 8 bits as the message")
+    own = law.name.startswith("kumar2024")
+    return answered(
+        "precision",
+        source=law.name,
+        given=given,
+        answer=found,
+        laws=[*([law.name] if law.published and own else []), "kumar2024.ptq"],
+        near_optimal=near,
+        extrapolation_decades=decades(
+            law, **{size: values["params_nonembedding"], "tokens": values["tokens"], "flops": given.get("flops", 1.0)}
+        )
+        if law.published
+        else law.beyond({size: values["params_nonembedding"], "tokens": values["tokens"]}),
+        assumptions=(
+            *(() if law.published else law.assumptions),
+            "weights, activations and cache have the same bits, and compute is proportional to them (16 bits: 6 N D)",
+            "the damage is that of a model trained in high precision; one trained in few bits suffers less (form unverified)",
+            "N is without embeddings; integer types",
+        ),
+        warnings=warnings,
+        figure=figure,
+        level=law.level,
+    )
+
+
+def _tied(source: Source) -> Source:
+    """The source with one number of bits in place of three."""
+    law = source.law
+    if law is None or "bits" in source.inputs or not set(_PARTS) & set(source.inputs):
+        return source
+    made = Law(
+        name=law.name,
+        formula=re.sub(rf"\b({'|'.join(_PARTS)})\b", "bits", law.formula),
+        output=law.output,
+        unit=law.unit,
+        domains={k: v for k, v in law.domains.items() if k not in _PARTS},
+        derived=law.derived,
+        constants=law.constants,
+        tags=law.tags,
+        source=law.source,
+        about=dict(law.about),
+    )
+    head = source.heads[0]
+    order = [law.parameters.index(name) for name in made.parameters]
+    tied = replace(head, law=made, values=head.values[order], draws=head.draws[:, order])
+    return replace(source, inputs=made.inputs, heads=(tied,))
+
+
+def _front(law: Source, size: str, given: dict[str, float], bits: float | None = None) -> Frontier:
+    fix: dict[str, Any] = {size: given["params_nonembedding"]} if "params_nonembedding" in given else {}
+    settled = bits if bits is not None else given.get("bits")
+    if settled is not None:
+        fix["bits"] = settled
+    cost = _COST.format(size=size)
+    return frontier(law, given["flops"], cost=cost, fix=fix, bounds={} if settled is not None else {"bits": _RANGE})
+
+
+def _loss_at(law: Source, size: str, given: dict[str, float], bits: float) -> float:
+    if "params_nonembedding" in given:
+        n = given["params_nonembedding"]
+        return float(law.value({size: n, "tokens": given["flops"] * 16 / (6 * n * bits), "bits": bits}))
+    return float(_front(law, size, given, bits).loss.value[0])
+
+
+def _worked(law: Source, size: str, given: dict[str, float]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    if "flops" not in given:
+        n, d, p = given["params_nonembedding"], given["tokens"], given.get("bits", 16.0)
+    elif "params_nonembedding" in given and "bits" in given:
+        n, p = given["params_nonembedding"], given["bits"]
+        d = given["flops"] * 16 / (6 * n * p)
+    else:
+        front = _front(law, size, given)
+        n, d, p = (float(front.optimum[name].value[0]) for name in (size, "tokens", "bits"))
+    found |= {"bits": p, "params_nonembedding": n, "tokens": d}
+    found["loss"] = float(law.value({size: n, "tokens": d, "bits": p}))
+    if "flops" in given:
+        for one in _HARDWARE:
+            found[f"loss_{one}_bits"] = _loss_at(law, size, given, float(one))
+    found["loss_increase"] = value_of("kumar2024.ptq", tokens=d, params_nonembedding=n, bits_post=given["bits_post"])
+    found["loss_quantised"] = found["loss"] + found["loss_increase"]
+    found["tokens_critical"] = _critical(law, size, n, p, given["bits_post"])
+    return found
+
+
+def _critical(law: Source, size: str, n: float, bits: float, post: float) -> float:
+    """Tokens at which the quantised loss is least: its slope by ln tokens is zero."""
+    grows = float(find_law("kumar2024.ptq").constants["gD"])
+
+    def slope(t: np.ndarray) -> np.ndarray:
+        d = np.exp(t)
+        falls = law.elasticities({size: n, "tokens": d, "bits": bits})["tokens"]
+        return falls + grows * value_of("kumar2024.ptq", tokens=d, params_nonembedding=n, bits_post=post)
+
+    return float(np.exp(bracketed_root(slope, np.array([np.log(1e6)]), np.array([np.log(1e20)]))[0]))
+
+
+def _figure(law: Source, size: str, given: dict[str, float], best: float, near: tuple[float, float]) -> Figure:
+    x = np.geomspace(4, 20, 33)
+    y = np.array([_loss_at(law, size, given, float(p)) for p in x])
+    inside = (x >= near[0]) & (x <= near[1])
+    marks = (
+        Line(x, y, ACCENT, 1.8),
+        Line(x[inside], y[inside], INK, 3.0),
+        Rule(best, "x", MUTED, "dotted", f"{best:.1f} bits"),
+    )
+    panel = Panel("Loss at equal compute", Axis("bits of training"), Axis("loss (nats/token)"), marks)
+    return Figure(title="Precision of training", panels=(panel,))
