@@ -32,12 +32,15 @@ _UNITS = {
     "flops_per_token": "FLOP/token",
     "flops_per_token_equivalent": "FLOP/token",
     "gain": "times",
+    "gain_limit": "times",
+    "gain_loss": "nats/token",
     "loss_normalised": "nats/token, unigram-normalised",
     "params_factor": "times",
     "saving": "of the compute",
     "served_best": "tokens",
     "served_break_even": "tokens",
     "size_factor": "times",
+    "teacher_per_student": "times",
     "tokens_factor": "times",
     "tokens_per_character": "tokens/character",
     "tokens_per_param": "tokens/parameter",
@@ -45,6 +48,7 @@ _UNITS = {
     "vocab_share": "of all parameters",
     "waste": "of the cost",
     "waste_dollars": "USD",
+    "width_per_depth": "units/layer",
     "worth_last": "fresh tokens",
     "worth_mean": "fresh tokens",
 }
@@ -115,7 +119,7 @@ def _title(plan: Plan) -> str:
 
 def _rows(plan: Plan) -> list[tuple[str, ...]]:
     tolerance = plan.near_optimal.get("tolerance")
-    near = f"within {tolerance:.2%} of the best" if isinstance(tolerance, int | float) else ""
+    near = f"within {tolerance:.2%} of the best" if isinstance(tolerance, int | float) else "as good" if plan.near_optimal else ""
     any_interval = any(e.low is not None or e.high is not None for e in plan.answer.values())
     rows: list[tuple[str, ...]] = [("", "value", f"{plan.level:.0%} interval" if any_interval else "", near, "")]
     for name, e in plan.answer.items():
@@ -170,6 +174,8 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 def _shown(value: float, e: Estimate, name: str) -> str:
     if not np.isfinite(value):
         return "none" if np.isnan(value) else "endless"
+    if e.low is None and e.high is None and value == round(value) and abs(value) < 1e4:
+        return f"{value:.0f}"  # layers, heads, epochs
     return _count(value, name) if abs(value) >= 1e4 else format_number(value, e.low, e.high)
 
 
