@@ -80,7 +80,8 @@ def closed_form(
     """
     if len(free) != 2 or law.between or law.scheduled or any(name not in (*law.inputs, *cost.inputs) for name in free):
         return None
-    logs = dict.fromkeys(free, 0.0) | {name: float(np.log(value)) for name, value in fixed.items()}
+    with np.errstate(divide="ignore"):  # a sparsity of 0 is a value
+        logs = dict.fromkeys(free, 0.0) | {name: float(np.log(value)) for name, value in fixed.items()}
     paid = _monomials(cost, np.array([[cost.constants[name] for name in cost.parameters]]), free, logs)
     found = _monomials(law, natural, free, logs)
     if paid is None or found is None or len(paid.terms) != 1 or paid.floors or len(found.terms) != 2:

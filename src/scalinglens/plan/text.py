@@ -119,7 +119,13 @@ def _title(plan: Plan) -> str:
 
 def _rows(plan: Plan) -> list[tuple[str, ...]]:
     tolerance = plan.near_optimal.get("tolerance")
-    near = f"within {tolerance:.2%} of the best" if isinstance(tolerance, int | float) else "as good" if plan.near_optimal else ""
+    near = (
+        f"within {tolerance:.2%} of the best"
+        if isinstance(tolerance, int | float)
+        else "as good"
+        if plan.near_optimal
+        else ""
+    )
     any_interval = any(e.low is not None or e.high is not None for e in plan.answer.values())
     rows: list[tuple[str, ...]] = [("", "value", f"{plan.level:.0%} interval" if any_interval else "", near, "")]
     for name, e in plan.answer.items():

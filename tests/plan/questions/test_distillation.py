@@ -42,7 +42,10 @@ def test_against_brute_force(teacher):
 
 
 def test_paying_more_for_the_teacher_never_helps():
-    gain = {t: ask("distillation", params_nonembedding=1e9, flops=1e21, teacher=t).answer["gain_loss"].value for t in SCENARIOS}
+    gain = {
+        t: ask("distillation", params_nonembedding=1e9, flops=1e21, teacher=t).answer["gain_loss"].value
+        for t in SCENARIOS
+    }
     assert gain["free"] > gain["inference"]
     assert gain["pretraining"] > gain["both"]
 
@@ -53,7 +56,9 @@ def test_a_settled_teacher():
     assert found["loss_teacher"].value == pytest.approx(teacher)
     assert found["loss_distilled"].value == pytest.approx(float(student_loss(1e9, 2e10, teacher)))
     assert found["flops"].value == pytest.approx(6 * 1e9 * 2e10 + 2 * 8e9 * 2e10)
-    assert found["gain_loss"].value == pytest.approx(found["loss_alone_same_tokens"].value - found["loss_distilled"].value)
+    assert found["gain_loss"].value == pytest.approx(
+        found["loss_alone_same_tokens"].value - found["loss_distilled"].value
+    )
 
 
 def test_says_what_is_not_known():
@@ -61,7 +66,9 @@ def test_says_what_is_not_known():
     assert any("unverified" in text for text in found.warnings)
     assert any("could not be verified" in text for text in found.warnings)
     assert any("train alone" in text for text in found.warnings)  # with this much compute
-    assert not any("train alone" in t for t in ask("distillation", params_nonembedding=1e9, flops=1e21, teacher="free").warnings)
+    assert not any(
+        "train alone" in t for t in ask("distillation", params_nonembedding=1e9, flops=1e21, teacher="free").warnings
+    )
 
 
 @pytest.mark.parametrize(

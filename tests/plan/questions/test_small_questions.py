@@ -42,7 +42,11 @@ class TestEpochs:
 
     def test_languages(self):
         found = ask("epochs", tokens_unique=1e11, epochs=4, languages=4).answer
-        assert [round(found[k].value, 2) for k in ("params_factor", "tokens_factor", "flops_factor")] == [1.4, 2.74, 3.84]
+        assert [round(found[k].value, 2) for k in ("params_factor", "tokens_factor", "flops_factor")] == [
+            1.4,
+            2.74,
+            3.84,
+        ]
 
     def test_a_fit_gives_intervals(self, chinchilla_fit):
         found = ask("epochs", tokens_unique=1e10, flops=1e21, source=chinchilla_fit)
@@ -222,5 +226,5 @@ def test_pictures(name, given, tmp_path):
 
 @pytest.mark.parametrize("given", [{"epochs": 0.5}, {}, {"epochs": 4, "languages": 0.5}])
 def test_epochs_refuse(given):
-    with pytest.raises(PlanError, match="give flops|repeats nothing|number of languages"):
+    with pytest.raises(PlanError, match=r"give flops|repeats nothing|number of languages"):
         ask("epochs", tokens_unique=1e11, **given)

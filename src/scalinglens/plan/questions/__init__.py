@@ -38,11 +38,15 @@ QUESTIONS: Mapping[str, Question] = {
     "vocabulary": Question("vocabulary", "how many entries should the vocabulary have?"),
     "parallel-streams": Question("parallel_streams", "several passes of one set of weights, or a bigger model?"),
     "pruning": Question("pruning", "what is weight sparsity worth, and how much of it is best?"),
-    "precision": Question("precision", "how many bits to train with, and what does quantisation after training damage?"),
+    "precision": Question(
+        "precision", "how many bits to train with, and what does quantisation after training damage?"
+    ),
     "shape": Question("shape", "which width and depth, for language or vision?"),
     "distillation": Question("distillation", "a teacher or none, and how large?"),
     "mixture-of-experts": Question("mixture_of_experts", "how sparse and how finely split, or dense?"),
-    "over-training": Question("over_training", "what does a smaller model cost more to train, and when does serving pay?"),
+    "over-training": Question(
+        "over_training", "what does a smaller model cost more to train, and when does serving pay?"
+    ),
 }
 """Question -> where it is answered; the function has the same name with underscores."""
 

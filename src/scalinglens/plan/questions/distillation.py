@@ -98,12 +98,15 @@ def distillation(
         return np.where(d > 0, loss, np.inf)
 
     free_ratio = bool(trained and "flops" in given and "tokens_teacher" not in given)
-    sizes = (given["params_teacher"],) * 2 if "params_teacher" in given else _SIZES
+    settled = given.get("params_teacher")
+    sizes = _SIZES if settled is None else (settled, settled)
     nt, ratio = zoomed(distilled, sizes, (0.1, 1e4) if free_ratio else (_RATIO, _RATIO))
     dt = float(data_of(nt, ratio))
     d = float(student_tokens(nt, dt))
     if not d > 0:
-        raise PlanError(f"{given['flops']:.3g} FLOP do not pay that teacher; take a smaller one, or fewer tokens for it")
+        raise PlanError(
+            f"{given['flops']:.3g} FLOP do not pay that teacher; take a smaller one, or fewer tokens for it"
+        )
     loss_teacher = float(supervised_loss(nt, dt))
     spent = value_of(
         "busbridge2025.cost",
@@ -135,7 +138,9 @@ def distillation(
     ]
     if alone <= loss:
         more = "" if "flops" in given else f", as {spent / (6 * size):.3g} tokens for the student alone do better"
-        warnings.insert(0, f"train alone where compute is what counts: at {spent:.3g} FLOP distilling does not gain{more}")
+        warnings.insert(
+            0, f"train alone where compute is what counts: at {spent:.3g} FLOP distilling does not gain{more}"
+        )
     stronger = float(student_loss(size, d, 0.98 * loss_teacher))
     if stronger > loss and "params_teacher" in given:
         warnings.append("the teacher is too strong for the student (capacity gap): a weaker one would teach it better")
@@ -146,7 +151,10 @@ def distillation(
         answer=answer,
         laws=("busbridge2025.student", "busbridge2025.supervised", "busbridge2025.cost"),
         near_optimal={} if "params_teacher" in given else _near(distilled, nt, ratio, loss),
-        assumptions=(words, "a forward pass costs 2 FLOP per parameter and token; teacher and student share tokenizer and data"),
+        assumptions=(
+            words,
+            "a forward pass costs 2 FLOP per parameter and token; teacher and student share tokenizer and data",
+        ),
         warnings=warnings,
         figure=_figure(distilled, nt, ratio, alone),
     )
@@ -187,7 +195,7 @@ def zoomed(
     limits = [tuple(e) for e in ends]
     x = y = 0.0
     for _ in range(_ZOOMS):
-        a, b = (np.linspace(*e, _POINTS) if e[1] > e[0] else np.array([e[0]]) for e in ends)
+        a, b = (np.linspace(e[0], e[1], _POINTS) if e[1] > e[0] else np.array([e[0]]) for e in ends)
         values = np.asarray(loss(np.exp(a)[:, None], np.exp(b)[None, :]))
         values = np.broadcast_to(values, (len(a), len(b)))
         i, j = np.unravel_index(int(np.argmin(np.where(np.isfinite(values), values, np.inf))), values.shape)
@@ -217,5 +225,7 @@ def _figure(loss: Callable[[Any, Any], Any], nt: float, ratio: float, alone: flo
         Rule(alone, "y", MUTED, "dashed", "alone"),
         Rule(nt, "x", MUTED, "dotted", "teacher"),
     )
-    panel = Panel("Loss of the student", Axis("size of the teacher", "log", "engineering"), Axis("loss (nats/token)"), marks)
+    panel = Panel(
+        "Loss of the student", Axis("size of the teacher", "log", "engineering"), Axis("loss (nats/token)"), marks
+    )
     return Figure(title="Distillation (unverified constants)", panels=(panel,))

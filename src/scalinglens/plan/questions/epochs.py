@@ -18,6 +18,7 @@ from scalinglens.plan.questions.answer import Amount, answered, read
 from scalinglens.plan.questions.draws import under_draws
 from scalinglens.plan.questions.ranges import decades
 from scalinglens.plan.repetition import with_repetition
+from scalinglens.plan.solutions import Solver
 from scalinglens.plan.source import Source, as_source
 
 __all__ = ["epochs"]
@@ -49,13 +50,13 @@ def epochs(
 
     Returns:
         epochs, tokens, tokens_effective (fresh tokens worth as much), worth_mean and worth_last of a repeated token in
-        fresh ones; with flops also params, loss, and loss_unlimited with as many fresh tokens as wanted, and waste: the share of the
-        compute that these would save.
+        fresh ones; with flops also params, loss, and, with as many fresh tokens as wanted, loss_unlimited and waste: the
+        share of the compute that these would save.
 
     Raises:
         PlanError: neither flops nor epochs, or less than one epoch.
 
-    Cost: a few milliseconds; with a fit up to 200 times that.
+    Cost: some ten milliseconds; with a fit up to 200 times that.
 
     Source: Muennighoff et al. 2023 (arXiv 2305.16264).
 
@@ -67,7 +68,9 @@ def epochs(
     if flops is None and epochs is None:
         raise PlanError("give flops, and the best number of epochs is answered, or epochs, and what they are worth")
     if given.get("epochs", 1.0) < 1:
-        raise PlanError(f"epochs is {given['epochs']:g}; a pass over all distinct tokens is 1, and less repeats nothing")
+        raise PlanError(
+            f"epochs is {given['epochs']:g}; a pass over all distinct tokens is 1, and less repeats nothing"
+        )
     if given.get("languages", 1.0) < 1:
         raise PlanError(f"languages is {given['languages']:g}; it is a number of languages, 1 or more")
     law = as_source(source)
@@ -84,7 +87,11 @@ def epochs(
         best = planned(law, flops=given["flops"], tokens_unique=given["tokens_unique"], spread=False)
         low, high = best.near_optimal["tokens"]
         unique = given["tokens_unique"]
-        near = {"tolerance": best.near_optimal["tolerance"], "tokens": (low, high), "epochs": (low / unique, high / unique)}
+        near = {
+            "tolerance": best.near_optimal["tolerance"],
+            "tokens": (low, high),
+            "epochs": (low / unique, high / unique),
+        }
         near["params"] = best.near_optimal["params"]
     warnings = list(doubts)
     passes = found["epochs"].value
@@ -93,7 +100,9 @@ def epochs(
     elif passes > _NOTHING:
         warnings.append(f"nothing is gained after about {_NOTHING} epochs; larger models or more data are")
     elif passes > _HARM:
-        warnings.append(f"beyond {_HARM} epochs or so repetitions may harm, which a law that only saturates cannot show")
+        warnings.append(
+            f"beyond {_HARM} epochs or so repetitions may harm, which a law that only saturates cannot show"
+        )
     warnings.append(
         f"up to {_FREE} epochs are nearly free; the law cannot show that repetition harms, and its constant depends on "
         "regularisation"
@@ -134,8 +143,7 @@ def _worked(law: Source, given: dict[str, float]) -> dict[str, float]:
     if "epochs" in given:
         tokens = given["epochs"] * unique
     else:
-        front = planned(law, flops=given["flops"], tokens_unique=unique, spread=False).answer
-        tokens = front["tokens"].value
+        tokens = _best(law, given["flops"], unique)["tokens"]
     repeated, scale = max(tokens / unique - 1, 0.0), _constant(law)
     effective = min(tokens, unique) + unique * scale * -np.expm1(-repeated / scale)
     found["epochs"] = tokens / unique
@@ -147,14 +155,14 @@ def _worked(law: Source, given: dict[str, float]) -> dict[str, float]:
         params = given["flops"] / (6 * tokens)
         loss = float(law.value({"params": params, "tokens": tokens, **held}))
         # as many fresh tokens as wanted: distinct tokens far beyond any compute
-        endless = planned(law, flops=given["flops"], tokens_unique=1e6 * max(given["flops"] / unique, unique), spread=False)
-        free = state(law, default_cost(law), {"tokens_unique": endless.question["tokens_unique"]})
+        endless = {"tokens_unique": 1e6 * max(given["flops"] / unique, unique)}
+        free = state(law, default_cost(law), endless)
         logs, _, _ = least_costs(free, np.array([loss]), draws=False)
         found |= {
             "params": params,
             "flops": given["flops"],
             "loss": loss,
-            "loss_unlimited": endless.answer["loss"].value,
+            "loss_unlimited": float(law.value({**_best(law, given["flops"], endless["tokens_unique"]), **endless})),
             "waste": max(1 - float(np.exp(logs[0])) / given["flops"], 0.0),
         }
     if "languages" in given:
@@ -166,6 +174,12 @@ def _worked(law: Source, given: dict[str, float]) -> dict[str, float]:
     return found
 
 
+def _best(law: Source, flops: float, unique: float) -> dict[str, float]:
+    """The best size and data at a compute."""
+    found = Solver(state(law, default_cost(law), {"tokens_unique": unique})).estimate(np.log([flops]))
+    return {name: float(np.exp(found.logs[name][0])) for name in ("params", "tokens")}
+
+
 def _figure(scale: float, passes: float) -> Figure:
     """Effective against seen tokens, in units of the distinct ones."""
     x = np.geomspace(1, max(100.0, 2 * passes), 81)
@@ -174,7 +188,6 @@ def _figure(scale: float, passes: float) -> Figure:
         Line(x, x, MUTED, 1.2, "dashed", "fresh tokens"),
         Line(x, y, ACCENT, 1.8),
         Rule(passes, "x", MUTED, "dotted", f"{passes:.3g} epochs"),
-        Rule(float(_FREE), "x", MUTED, "dotted", "nearly free"),
     )
     panel = Panel(
         "Worth of repeated tokens",

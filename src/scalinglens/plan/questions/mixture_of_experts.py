@@ -28,6 +28,7 @@ _EXPERTS = (1, 2, 4, 8, 16, 32, 64)
 _FIXED_TOKENS = 130e9  # of clark2022
 _COPIES = 64  # experts of krajewski2024
 _SIZES = (1e5, 1e15)
+_GRANULAR = "krajewski2024.moe: 64 experts, one of them active, split by the granularity; router included"
 
 
 def mixture_of_experts(
@@ -75,7 +76,9 @@ def mixture_of_experts(
             raise PlanError(f"{law.name} counts experts, so its sparsity is theirs; leave sparsity out")
     most = given["memory_bytes"] / given["bytes_per_param"] if memory_bytes is not None else np.inf
     if most <= _SIZES[0]:
-        raise PlanError(f"memory_bytes holds {most:.3g} parameters, which is no language model; it is in bytes, such as 80e9")
+        raise PlanError(
+            f"memory_bytes holds {most:.3g} parameters, which is no language model; it is in bytes, such as 80e9"
+        )
     work = _sparse if kind == "sparsity" else _expert
     found, doubts = under_draws(law, lambda one: work(one, given, most))
     values = {name: e.value for name, e in found.items()}
@@ -84,12 +87,18 @@ def mixture_of_experts(
         if values["sparsity"] > _MOST:
             warnings.append("beyond a sparsity of 0.95 the law explains 68% of held-out runs: do not rely on it there")
         elif sparsity is None and values["sparsity"] > _MOST - 1e-3:
-            warnings.append("the best sparsity is the largest that the law was tested to, 0.95; more experts may be better")
+            warnings.append(
+                "the best sparsity is the largest that the law was tested to, 0.95; more experts may be better"
+            )
     if np.isfinite(most) and values["params"] > 0.99 * most:
         warnings.append("the memory binds: with more of it more experts would be better")
     elif not np.isfinite(most):
-        warnings.append("without memory_bytes all weights are free, which favours experts; give the memory of the servers")
-    warnings.append("communication, load balance and the router's cost are not in the first law; the spread's router is")
+        warnings.append(
+            "without memory_bytes all weights are free, which favours experts; give the memory of the servers"
+        )
+    warnings.append(
+        "communication, load balance and the router's cost are not in the first law; the spread's router is"
+    )
     near = _near(law, given, most, values) if kind == "sparsity" and sparsity is None else {}
     spread = _others(given["flops"], most) if law.published else {}
     laws = (law.name, *spread) if law.published else ()
@@ -108,8 +117,8 @@ def mixture_of_experts(
             *(() if law.published else law.assumptions),
             "training costs 6 FLOP per token and active parameter, and active parameters are params (1 - sparsity)"
             if kind == "sparsity"
-            else "training costs 6 FLOP per token and active parameter; weights are those of params_active (8 experts + 4)/12",
-            *(("krajewski2024.moe: 64 experts, one of them active, split by the granularity; router included",) if spread else ()),
+            else "training costs 6 FLOP per token and active parameter; params are params_active (8 experts + 4)/12",
+            *((_GRANULAR,) if spread else ()),
         ),
         warnings=[*warnings, *_cautions(spread)],
         figure=_figure(law, given, most) if kind == "sparsity" else None,
@@ -134,14 +143,14 @@ def _sparse(law: Source, given: Mapping[str, float], most: float) -> dict[str, f
     def loss(n: Any, s: Any) -> Any:
         return law.value({"params": n, "tokens": flops / (6 * n * (1 - s)), "sparsity": s})
 
-    def best(s: float) -> tuple[float, float]:
-        return lowest(lambda n: loss(n, s), _SIZES[0], min(most, _SIZES[1]))
+    def best(s: Any) -> tuple[Any, Any]:
+        return lowest(lambda n: loss(n, s), np.full(np.shape(s), _SIZES[0]), min(most, _SIZES[1]))
 
     if "sparsity" in given:
         s = given["sparsity"]
     else:
         # the density in place of the sparsity: its logarithm is the natural scale
-        density, _ = lowest(lambda q: np.array([best(1 - one)[1] for one in np.atleast_1d(q)]), 1 - _MOST, 1.0, points=17)
+        density, _ = lowest(lambda q: best(1 - q)[1], 1 - _MOST, 1.0, points=33)
         s = 1 - density
     n, here = best(s)
     dense, dense_loss = best(0.0)
@@ -290,32 +299,31 @@ def _gain(dense: Any, flops: float, aim: float) -> float:
     return float(np.exp(t[0]))
 
 
+def _along(law: Source, given: Mapping[str, float], s: np.ndarray, most: float) -> np.ndarray:
+    """The least loss at the compute for each sparsity."""
+    return lowest(
+        lambda n: law.value({"params": n, "tokens": given["flops"] / (6 * n * (1 - s)), "sparsity": s}),
+        np.full(s.shape, _SIZES[0]),
+        min(most, _SIZES[1]),
+    )[1]
+
+
 def _near(law: Source, given: Mapping[str, float], most: float, values: Mapping[str, float]) -> dict[str, Any]:
     tolerance = 1e-3
-    good = []
-    for s in 1 - np.geomspace(1 - _MOST, 1.0, 121):
-        found = lowest(
-            lambda n, s=s: law.value({"params": n, "tokens": given["flops"] / (6 * n * (1 - s)), "sparsity": s}),
-            _SIZES[0],
-            min(most, _SIZES[1]),
-        )
-        if found[1] <= values["loss"] * (1 + tolerance):
-            good.append(float(s))
-    return {"tolerance": tolerance, "sparsity": (min(good), max(good))} if good else {}
+    s = 1 - np.geomspace(1 - _MOST, 1.0, 401)
+    least = _along(law, given, s, most)
+    good = s[least <= values["loss"] * (1 + tolerance)]
+    return {"tolerance": tolerance, "sparsity": (float(good.min()), float(good.max()))} if len(good) else {}
 
 
 def _figure(law: Source, given: Mapping[str, float], most: float) -> Figure:
-    x = 1 - np.geomspace(1 - _MOST, 1.0, 41)
-    free, held = [], []
-    for s in x:
-        loss = lambda n, s=s: law.value(  # noqa: E731
-            {"params": n, "tokens": given["flops"] / (6 * n * (1 - s)), "sparsity": s}
-        )
-        free.append(lowest(loss, *_SIZES)[1])
-        held.append(lowest(loss, _SIZES[0], min(most, _SIZES[1]))[1])
+    x = 1 - np.geomspace(1.0, 1 - _MOST, 81)
+    free, held = (_along(law, given, x, bound) for bound in (np.inf, most))
     marks: list[Any] = [Line(100 * x, held, ACCENT, 1.8, label="within the memory" if np.isfinite(most) else "")]
     if np.isfinite(most):
         marks.insert(0, Line(100 * x, free, MUTED, 1.2, "dashed", "any memory"))
-    marks.append(Rule(held[-1] if x[-1] == 0 else held[0], "y", MUTED, "dotted", "dense"))
+    marks.append(Rule(float(held[0]), "y", MUTED, "dotted", "dense"))
     axes = Axis("sparsity (% of weights a token does not meet)"), Axis("loss (nats/token)")
-    return Figure(title="Mixture of experts or dense", panels=(Panel("Best loss at equal compute", *axes, tuple(marks)),))
+    return Figure(
+        title="Mixture of experts or dense", panels=(Panel("Best loss at equal compute", *axes, tuple(marks)),)
+    )

@@ -63,7 +63,7 @@ def over_training(
 
     Source: Sardana et al. 2023 (arXiv 2401.00448), Gadre et al. 2024 (arXiv 2403.08540).
 
-    >>> found = over_training(source="hoffmann2022.a3_hybrid", target_loss=2.0871, inference_tokens="2T")
+    >>> found = over_training(source="hoffmann2022.a3_hybrid", target_loss=2.04528, inference_tokens="2T")
     >>> f"{found.answer['params'].value:.3g} {found.answer['saving'].value:.3f}"
     '6.97e+09 0.174'
     """
@@ -170,7 +170,11 @@ def _cost_of(law: Source, fix: dict[str, float], loss: float) -> np.ndarray:
     logs, _, mark = least_costs(state(law, default_cost(law), fix), np.array([loss]), draws=False)
     if not np.isfinite(logs[0]) or np.isneginf(mark[0]):
         who = f"a model of {format_quantity(next(iter(fix.values())))} parameters" if fix else law.name
-        why = "even with endless tokens; take a larger one, or fewer tokens per parameter" if fix else "it is below its floor"
+        why = (
+            "even with endless tokens; take a larger one, or fewer tokens per parameter"
+            if fix
+            else "it is below its floor"
+        )
         raise PlanError(f"{who} never reaches a loss of {loss:.4g}, {why}")
     return logs
 
@@ -220,9 +224,7 @@ def _figure(law: Source, size: str, data: str, values: dict[str, float]) -> Figu
     ratios = np.geomspace(start * 1.05, max(_TESTED, 2 * values["tokens_per_param"]), 41)
     extra = []
     for ratio in ratios:
-        n = _size_at(
-            law, size, data, float(ratio), values["loss"], values["params_optimal"], values["tokens_optimal"]
-        )
+        n = _size_at(law, size, data, float(ratio), values["loss"], values["params_optimal"], values["tokens_optimal"])
         extra.append(100 * (6 * n * n * ratio / values["flops_optimal"] - 1))
     marks = (
         Line(ratios, extra, ACCENT, 1.8),

@@ -104,9 +104,7 @@ def parallel_streams(
         answer=answer,
         laws=(law.name,) if law.published else (),
         spread=spread,
-        extrapolation_decades={
-            k: d for k, d in decades(law, **{size: given["params_nonembedding"], "streams": p}).items()
-        },
+        extrapolation_decades=decades(law, **{size: given["params_nonembedding"], "streams": p}),
         assumptions=(
             *(() if law.published else law.assumptions),
             "both train on as many tokens; training the streams costs as much more as running them",
@@ -135,7 +133,9 @@ def _matched(law: Source, size: str, given: dict[str, float]) -> dict[str, float
             raise PlanError(f"equivalent is {bigger:g}, less than the model itself; it is a bigger model")
         aim = float(law.value({size: bigger, "streams": 1.0}))
         if float(law.value({size: n, "streams": _STREAMS})) > aim:
-            raise PlanError(f"not even {_STREAMS:g} streams of that model are worth {bigger:g} parameters; take a larger one")
+            raise PlanError(
+                f"not even {_STREAMS:g} streams of that model are worth {bigger:g} parameters; take a larger one"
+            )
         p = _root(lambda t: aim - law.value({size: n, "streams": np.exp(t)}), 0.0, np.log(_STREAMS))
     else:
         p = given["streams"]

@@ -21,7 +21,6 @@ _MOST = 0.95  # sparsity up to which the best is looked for
 _GRID = np.linspace(0.0, _MOST, 381)
 
 
-
 def training_density(sparsity: Any) -> Any:
     """Return the mean share of weights there during gradual pruning: dense to 25%, cubic to 75%, sparse to the end.
 
@@ -75,7 +74,9 @@ def pruning(
     if sparsity is not None:
         given["sparsity"] = share("sparsity", sparsity)
     if tokens is not None and flops is not None:
-        raise PlanError("tokens and flops are given, and with the size and the sparsity one follows from the other; keep one")
+        raise PlanError(
+            "tokens and flops are given, and with the size and the sparsity one follows from the other; keep one"
+        )
     if flops is None and (tokens is None or sparsity is None):
         raise PlanError("give flops, and the best sparsity is answered, or tokens and sparsity, and their worth is")
     data = next(name for name in law.inputs if name in ("tokens", "examples"))
@@ -88,7 +89,9 @@ def pruning(
         if values["sparsity"] > _MOST - 0.004:
             warnings.append(f"the best sparsity lies beyond {_MOST:g}, which is as far as is looked")
         elif values["sparsity"] < 1e-3:
-            warnings.append("pruning does not pay at this compute: the dense start costs more than it brings; train longer")
+            warnings.append(
+                "pruning does not pay at this compute: the dense start costs more than it brings; train longer"
+            )
     warnings.append(
         "sparse weights save time only where the hardware skips zeros (2:4 patterns, special kernels), and training rarely is"
     )
@@ -99,7 +102,9 @@ def pruning(
         answer=found,
         laws=(law.name,) if law.published else (),
         spread={
-            "frantar2023.vit": {"gain": _gain(as_source(find_law("frantar2023.vit", unverified=True)), values["sparsity"])}
+            "frantar2023.vit": {
+                "gain": _gain(as_source(find_law("frantar2023.vit", unverified=True)), values["sparsity"])
+            }
         }
         if law.name == "frantar2023.t5"
         else {},

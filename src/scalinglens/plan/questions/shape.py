@@ -107,7 +107,10 @@ def shape(
             f"the range has width/depth {_ASPECTS[0]:g} to {_ASPECTS[1]:g} at the same size: loss hardly depends on it "
             "(Kaplan et al. 2020, figure 5)",
         ),
-        warnings=[*warnings, "no law says which of these is best: take what the hardware likes; deeper is slower to run"],
+        warnings=[
+            *warnings,
+            "no law says which of these is best: take what the hardware likes; deeper is slower to run",
+        ],
     )
 
 
@@ -119,7 +122,9 @@ def _vision(flops: Amount | None, params: Amount | None, seed: dict[str, Any]) -
     given = read(flops=flops, **seed)
     missing = [name for name, value in seed.items() if value is None]
     if missing and len(missing) < len(seed):
-        raise PlanError(f"the seed shape is not complete: {', '.join(missing)} is missing; give all of {', '.join(seed)}")
+        raise PlanError(
+            f"the seed shape is not complete: {', '.join(missing)} is missing; give all of {', '.join(seed)}"
+        )
     start = {**_SEED, **{name: value for name, value in given.items() if name in seed}}
     firsts = {"width": start["width0"], "depth": start["depth0"], "ffw_size": start["ffw0"]}
 

@@ -11,15 +11,19 @@ __all__ = ["lowest"]
 
 
 def lowest(
-    function: Callable[[np.ndarray], Any], low: float, high: float, *, points: int = 101, zooms: int = 8
-) -> tuple[float, float]:
+    function: Callable[[np.ndarray], Any], low: Any, high: Any, *, points: int = 101, zooms: int = 8
+) -> tuple[Any, Any]:
     """Return where a function is least between bounds, and its value there.
 
     A grid over the whole range finds the valley, however many there are; each further one is `points`/4 times finer, down to
     what doubles tell.
 
     Args:
-        function: of an array [n] of positive inputs. low, high: bounds. points: of a grid. zooms: grids at most.
+        function: of an array [points] of positive inputs, or [points, m] for m functions at once.
+        low, high: bounds, numbers or arrays [m]. points: of a grid. zooms: grids at most.
+
+    Returns:
+        Two numbers, or two arrays [m].
 
     Cost: `zooms` evaluations of arrays.
 
@@ -27,17 +31,17 @@ def lowest(
     >>> round(where, 6), round(least, 6)
     (3.0, 0.0)
     """
-    first, last = np.log(low), np.log(high)
-    where = value = 0.0
-    a, b = first, last
+    first, last = (np.log(np.asarray(end, dtype=float)) for end in np.broadcast_arrays(low, high))
+    where, value, a, b = first, first, first, last
     for _ in range(zooms):
         t = np.linspace(a, b, points)
         with np.errstate(all="ignore"):
-            values = np.asarray(function(np.exp(t)), dtype=float)
-        i = int(np.argmin(np.where(np.isfinite(values), values, np.inf)))
-        where, value = float(t[i]), float(values[i])
+            values = np.broadcast_to(np.asarray(function(np.exp(t)), dtype=float), t.shape)
+        i = np.argmin(np.where(np.isfinite(values), values, np.inf), axis=0)[None]
+        where, value = (np.take_along_axis(array, i, axis=0)[0] for array in (t, values))
         step = t[1] - t[0]
-        if step < 1e-9:
+        if np.max(step) < 1e-9:
             break
-        a, b = max(first, where - 2 * step), min(last, where + 2 * step)
-    return float(np.clip(np.exp(where), low, high)), value
+        a, b = np.maximum(first, where - 2 * step), np.minimum(last, where + 2 * step)
+    place = np.clip(np.exp(where), low, high)
+    return (float(place), float(value)) if np.ndim(place) == 0 else (place, value)

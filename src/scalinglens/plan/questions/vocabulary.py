@@ -101,10 +101,10 @@ def vocabulary(
             "assume: only the first value is for this compute"
         )
     spread = {
-        "tao2024.approach1_vocab": {
-            "vocab": value_of("tao2024.approach1_vocab", flops=at["flops"], width=at["width"])
+        "tao2024.approach1_vocab": {"vocab": value_of("tao2024.approach1_vocab", flops=at["flops"], width=at["width"])},
+        "tao2024.approach2_vocab": {
+            "vocab": value_of("tao2024.approach2_vocab", params_nonvocab=size, width=at["width"])
         },
-        "tao2024.approach2_vocab": {"vocab": value_of("tao2024.approach2_vocab", params_nonvocab=size, width=at["width"])},
     }
     low, high = (float(end) for end in best.near_optimal["vocab"][0])
     return answered(
