@@ -48,6 +48,7 @@ class TestEpochs:
             3.84,
         ]
 
+    @pytest.mark.slow  # two hundred draws
     def test_a_fit_gives_intervals(self, chinchilla_fit):
         found = ask("epochs", tokens_unique=1e10, flops=1e21, source=chinchilla_fit)
         e = found.answer["epochs"]

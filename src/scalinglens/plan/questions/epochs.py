@@ -9,22 +9,22 @@ import numpy as np
 from scalinglens.errors import PlanError
 from scalinglens.figures.figure import ACCENT, MUTED, Axis, Figure, Line, Panel, Rule
 from scalinglens.laws.catalogue import law as find_law
-from scalinglens.plan.inverse import least_costs
 from scalinglens.plan.other_laws import other_laws
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.plan import plan as planned
-from scalinglens.plan.problem import default_cost, state
+from scalinglens.plan.problem import state
 from scalinglens.plan.questions.answer import Amount, answered, read
 from scalinglens.plan.questions.draws import under_draws
 from scalinglens.plan.questions.ranges import decades
+from scalinglens.plan.questions.valley import lowest
 from scalinglens.plan.repetition import with_repetition
-from scalinglens.plan.solutions import Solver
 from scalinglens.plan.source import Source, as_source
 
 __all__ = ["epochs"]
 
 _FREE = 4  # epochs that cost next to nothing (Muennighoff et al. 2023)
 _HARM = 16  # beyond which repetitions may harm, which a law that only saturates cannot show
+_SIZES = (1e5, 1e15)
 _NOTHING = 40  # beyond which nothing is gained
 
 
@@ -143,7 +143,7 @@ def _worked(law: Source, given: dict[str, float]) -> dict[str, float]:
     if "epochs" in given:
         tokens = given["epochs"] * unique
     else:
-        tokens = _best(law, given["flops"], unique)["tokens"]
+        tokens = given["flops"] / (6 * float(_best(law, given["flops"], unique)[0]))
     repeated, scale = max(tokens / unique - 1, 0.0), _constant(law)
     effective = min(tokens, unique) + unique * scale * -np.expm1(-repeated / scale)
     found["epochs"] = tokens / unique
@@ -155,15 +155,14 @@ def _worked(law: Source, given: dict[str, float]) -> dict[str, float]:
         params = given["flops"] / (6 * tokens)
         loss = float(law.value({"params": params, "tokens": tokens, **held}))
         # as many fresh tokens as wanted: distinct tokens far beyond any compute
-        endless = {"tokens_unique": 1e6 * max(given["flops"] / unique, unique)}
-        free = state(law, default_cost(law), endless)
-        logs, _, _ = least_costs(free, np.array([loss]), draws=False)
+        endless = 1e6 * max(given["flops"] / unique, unique)
+        saved = _compute_of(law, loss, endless, given["flops"])
         found |= {
             "params": params,
             "flops": given["flops"],
             "loss": loss,
-            "loss_unlimited": float(law.value({**_best(law, given["flops"], endless["tokens_unique"]), **endless})),
-            "waste": max(1 - float(np.exp(logs[0])) / given["flops"], 0.0),
+            "loss_unlimited": float(_best(law, given["flops"], endless)[1]),
+            "waste": max(1 - saved / given["flops"], 0.0),
         }
     if "languages" in given:
         c = find_law("atlas2025.multilingual").constants
@@ -174,10 +173,25 @@ def _worked(law: Source, given: dict[str, float]) -> dict[str, float]:
     return found
 
 
-def _best(law: Source, flops: float, unique: float) -> dict[str, float]:
-    """The best size and data at a compute."""
-    found = Solver(state(law, default_cost(law), {"tokens_unique": unique})).estimate(np.log([flops]))
-    return {name: float(np.exp(found.logs[name][0])) for name in ("params", "tokens")}
+def _best(law: Source, flops: Any, unique: float) -> tuple[Any, Any]:
+    """The best size at computes [m] and its loss."""
+    flops = np.asarray(flops, dtype=float)
+
+    def loss(n: Any) -> Any:
+        return law.value({"params": n, "tokens": flops / (6 * n), "tokens_unique": np.full(np.shape(n), unique)})
+
+    return lowest(loss, np.full(flops.shape, _SIZES[0]), _SIZES[1])
+
+
+def _compute_of(law: Source, loss: float, unique: float, most: float) -> float:
+    """The compute that reaches a loss, at most so much; by grids that shrink, as the least loss falls with the compute."""
+    low, high = np.log(most) - 25.0, float(np.log(most))
+    for _ in range(6):
+        t = np.linspace(low, high, 33)
+        short = _best(law, np.exp(t), unique)[1] > loss
+        i = int(np.clip(short.sum(), 1, len(t) - 1))
+        low, high = float(t[i - 1]), float(t[i])
+    return float(np.exp((low + high) / 2))
 
 
 def _figure(scale: float, passes: float) -> Figure:
