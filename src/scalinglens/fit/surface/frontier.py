@@ -34,6 +34,8 @@ class Frontier:
         b: exponent of the optimal tokens, tokens ~ C^b, from the search along tokens. a + b = 1 is a check, not imposed.
         gamma: exponent of the loss, loss = E + K C^-gamma.
         loss_fit: the certified fit of that curve, or None.
+        lines: (mean ln compute of the budgets kept, ln size there, a, ln data there, b), or None with too few budgets.
+        drawn: the same under each draw [draws, 4], without the first; NaN where a draw has too few budgets.
         disagreement: largest |ln params - ln params_along_tokens| of budgets that are kept.
         factor: of the compute, 6 for transformers.
         level: of the intervals.
@@ -46,6 +48,8 @@ class Frontier:
     b: Estimate | None
     gamma: Estimate | None
     loss_fit: Fit | None
+    lines: tuple[float, float, float, float, float] | None
+    drawn: np.ndarray
     disagreement: float
     factor: float
     level: float
@@ -162,7 +166,8 @@ def frontier(
             "clipped": np.where(kept, "", "no trend" if rises else "the optimum is at the edge of the runs"),
         }
     )
-    a, b = (_slope(s, log_c, kept, forecast.level) for s in searches)
+    lines, drawn = _lines(searches, log_c, kept)
+    a, b = (_exponent(lines, drawn, k, forecast.level) for k in (2, 4))
     loss_fit, gamma = _loss_curve(np.exp(log_c[kept]), searches[0].loss[:, kept], forecast.level)
     disagreement = float(np.max(np.abs(n1 - n2)[kept])) if kept.any() else float("nan")
     return Frontier(
@@ -172,6 +177,8 @@ def frontier(
         b=b,
         gamma=gamma,
         loss_fit=loss_fit,
+        lines=lines,
+        drawn=drawn,
         disagreement=disagreement,
         factor=factor,
         level=forecast.level,
@@ -226,22 +233,41 @@ def _search(
     return _Search(np.where(clear, found, np.nan), partner, least, (interior & clear)[0])
 
 
-def _slope(search: _Search, log_c: np.ndarray, kept: np.ndarray, level: float) -> Estimate | None:
-    """The exponent of the optimum in C, with the interval of the draws."""
+def _lines(
+    searches: list[_Search], log_c: np.ndarray, kept: np.ndarray
+) -> tuple[tuple[float, float, float, float, float] | None, np.ndarray]:
+    """Lines of ln size and of ln data over ln C, each from its own search, and the same under every draw [draws, 4]."""
     if kept.sum() < _LEAST:
+        return None, np.empty((0, 4))
+    middle = float(log_c[kept].mean())
+    parts = []
+    for search in searches:
+        y = np.where(kept, search.own, np.nan)
+        good = np.isfinite(y)
+        count = good.sum(axis=1)
+        c = np.where(good, log_c - middle, 0.0)
+        with np.errstate(all="ignore"):
+            centre = c.sum(axis=1) / count
+            c = np.where(good, c - centre[:, None], 0.0)
+            slope = np.sum(c * np.where(good, y, 0.0), axis=1) / np.sum(c**2, axis=1)
+            value = np.where(good, y, 0.0).sum(axis=1) / count - slope * centre
+        found = np.stack([value, slope], axis=1)
+        found[count < _LEAST] = np.nan
+        parts.append(found)
+    whole = np.concatenate(parts, axis=1)
+    n, a, d, b = (float(v) for v in whole[0])
+    return (middle, n, a, d, b), whole[1:]
+
+
+def _exponent(lines: tuple[float, ...] | None, drawn: np.ndarray, k: int, level: float) -> Estimate | None:
+    """The exponent of the optimum in C, with the interval of the draws."""
+    if lines is None:
         return None
-    y = np.where(kept, search.own, np.nan)
-    good = np.isfinite(y)
-    enough = good.sum(axis=1) >= _LEAST
-    y, good = y[enough], good[enough]
-    count = good.sum(axis=1)
-    c = np.where(good, log_c, 0.0)
-    c = np.where(good, c - (c.sum(axis=1) / count)[:, None], 0.0)
-    slopes = np.sum(c * np.where(good, y, 0.0), axis=1) / np.sum(c**2, axis=1)
-    if len(slopes) < 2 / (1 - level):
-        return Estimate(float(slopes[0]))
-    low, high = percentile_interval(slopes[1:], level)
-    return Estimate(float(slopes[0]), float(low), float(high), level, "percentile")
+    slopes = drawn[np.isfinite(drawn[:, k - 1]), k - 1]
+    if len(slopes) + 1 < 2 / (1 - level):
+        return Estimate(lines[k])
+    low, high = percentile_interval(slopes, level)
+    return Estimate(lines[k], float(low), float(high), level, "percentile")
 
 
 def _loss_curve(flops: np.ndarray, loss: np.ndarray, level: float) -> tuple[Fit | None, Estimate | None]:
