@@ -10,7 +10,10 @@ from scalinglens.errors import FitError
 from scalinglens.quantities import format_quantity
 from scalinglens.runs import Runs
 
-__all__ = ["Budget", "budgets_of"]
+__all__ = ["TOGETHER", "Budget", "budgets_of"]
+
+TOGETHER = "budgets run together"
+"""How the warning begins that compute has no groups."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +73,7 @@ def budgets_of(
         if spans.max() > 4 * np.log1p(tolerance):
             widest = float(np.exp(spans.max()))
             warnings.append(
-                f"budgets run together: one group of runs spans a factor of {widest:.3g} in {column}; name the budgets, "
+                f"{TOGETHER}: one group of runs spans a factor of {widest:.3g} in {column}; name the budgets, "
                 "budgets=[1e19, 1e20]"
             )
     else:

@@ -103,6 +103,7 @@ def frontier(
     count: int = 50,
     grid: int = 100,
     factor: float = 6.0,
+    curve: bool = True,
 ) -> Frontier:
     """Find the compute-optimal size and data of a forecast, and the exponents they follow.
 
@@ -119,6 +120,7 @@ def frontier(
         count: of budgets, where they are not given.
         grid: points of each search.
         factor: FLOP per parameter and token.
+        curve: whether the least losses get their own law E + K C^-gamma, which takes longer than the search.
 
     Returns:
         The `Frontier`. Exponents are log-linear regressions over the budgets that are kept; a and b come from different
@@ -168,7 +170,9 @@ def frontier(
     )
     lines, drawn = _lines(searches, log_c, kept)
     a, b = (_exponent(lines, drawn, k, forecast.level) for k in (2, 4))
-    loss_fit, gamma = _loss_curve(np.exp(log_c[kept]), searches[0].loss[:, kept], forecast.level)
+    loss_fit, gamma = None, None
+    if curve:
+        loss_fit, gamma = _loss_curve(np.exp(log_c[kept]), searches[0].loss[:, kept], forecast.level)
     disagreement = float(np.max(np.abs(n1 - n2)[kept])) if kept.any() else float("nan")
     return Frontier(
         inputs=inputs,

@@ -6,6 +6,7 @@ import numpy as np
 
 from scalinglens.errors import FitError
 from scalinglens.fit.isoflop import isoflop
+from scalinglens.fit.isoflop.budgets import TOGETHER
 from scalinglens.plan.methods.task import Answer, Refused, Task
 
 __all__ = ["akima", "approach1", "approach2"]
@@ -34,6 +35,9 @@ def _equal_compute(task: Task, method: str, resampled: str) -> Answer:
     except FitError as problem:
         kind = "no_training_curves" if method == "envelope" else "no_equal_compute"
         raise Refused(kind, str(problem)) from None
+    blurred = next((warning for warning in found.warnings if warning.startswith(TOGETHER)), "")
+    if blurred:
+        raise Refused("no_equal_compute", blurred)
     if found.lines is None:
         raise Refused("no_optimum" if found.status == "too_few_budgets" else "no_trend", found.refusal)
     x = np.log(task.flops) - found.lines[0]

@@ -44,7 +44,7 @@ def _searched(task: Task, kind: str) -> Answer:
         raise Refused("too_few_runs", str(problem)) from None
     if found.status != "certified":
         raise Refused("not_identified", f"the surface is {found.status}: {'; '.join(found.reasons)}")
-    front = found.frontier()
+    front = found.frontier(curve=task.curve)
     if front.lines is None:
         flat = bool((front.table["clipped"] == "no trend").all())
         raise Refused("no_trend" if flat else "no_optimum", "; ".join(front.warnings))

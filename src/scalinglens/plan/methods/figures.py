@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["methods_figure"]
 
-_REACH = 0.08  # of a decade, the least length of a line that carries a label
-
 
 def methods_figure(found: Methods) -> Figure:
     """Show every method that answers: its size against its exponent, and its waste against its size.

@@ -15,6 +15,7 @@ __all__ = ["PARAMETERS", "Projection", "project"]
 PARAMETERS = ("E", "A", "B", "alpha", "beta")
 _LOW, _HIGH, _STEP = 0.02, 1.52, 0.05  # the grid of both exponents
 _EDGE = 1e-6
+_NOTHING = 1e-8  # of the loss: a term that small is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +115,8 @@ def _one(
         lambda e: inner(e)[1], start, bounds=(_LOW, _HIGH), xtol=1e-14, ftol=1e-14, gtol=1e-14, x_scale=0.1
     )
     values = inner(found.x)[0]
-    if values[1:].min() <= 0 or found.x.min() < _LOW + _EDGE or found.x.max() > _HIGH - _EDGE:
+    shares = values[1:] * np.exp(-found.x * [x.min(), y.min()]) / loss.mean()  # of each term where it is largest
+    if shares.min() <= _NOTHING or found.x.min() < _LOW + _EDGE or found.x.max() > _HIGH - _EDGE:
         return None
     return np.concatenate([values, found.x])
 

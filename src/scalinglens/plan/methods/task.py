@@ -54,6 +54,7 @@ class Task:
         groups: column whose groups are resampled whole by methods that resample rows, or None.
         cost: of a run; None for 6 FLOP per parameter and token.
         members: networks of a surface.
+        curve: whether a surface predicts the loss at the budget, too, which takes longer than finding its size.
     """
 
     runs: Runs
@@ -64,6 +65,7 @@ class Task:
     groups: str | None = None
     cost: Cost | None = None
     members: int = 8
+    curve: bool = True
 
     @cached_property
     def fitted(self) -> Fit:
@@ -76,7 +78,7 @@ class Task:
         complete = self.runs.complete("params", "tokens", "loss")
         points = {name: complete.column(name) for name in ("params", "tokens")}
         frame = complete.frame.assign(loss=self.fitted.law.value(self.fitted.values, points))
-        return replace(self, runs=replace(complete, frame=frame), boot=0, members=min(self.members, 4))
+        return replace(self, runs=replace(complete, frame=frame), boot=0, curve=False, members=min(self.members, 4))
 
 
 @dataclass(frozen=True, eq=False)
