@@ -1,12 +1,13 @@
 """Bias and spread of every method of planning where the truth is known.
 
-python -m benchmarks.bias [--worlds 100]
+python -m benchmarks.bias [--worlds 100] [--sweeps]
 
 The truth is E + A/params^alpha + B/tokens^beta. Seven budgets from 1e18 to 1e21 FLOP have eleven sizes each, placed around the
 best size of their budget as a grid says. Every method sees the losses once without noise, and in `worlds` tables with it. What
 is kept: ln of its size over the true best size at the largest budget and at 10 and 100 times as much, the error of its exponent,
 and the share of compute that its size wastes. Approach 1 needs training curves, and gets 24 sizes with 60 points each over the
-same sizes and compute, with the same noise at every point.
+same sizes and compute, with the same noise at every point. With --sweeps only the curves of bias over width and over centre
+are made again, without noise.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from scalinglens.numerics.processes import parallel_map
 from scalinglens.plan.methods import METHODS, Refused, Task, answer_of
 from scalinglens.runs import Runs, read_runs
 
+OUT = RESULTS / "bias.json"
 NOISE = 0.003  # standard deviation of ln loss
 BUDGETS = np.geomspace(1e18, 1e21, 7)
 SIZES = 11
@@ -77,17 +79,17 @@ GRIDS = {  # ln of the half width, of the centre over the best size, and of its 
 }
 
 
-def isoflops(truth: Truth, grid: str, rng: np.random.Generator | None) -> Runs:
+def isoflops(truth: Truth, grid: tuple[float, float, float], rng: np.random.Generator | None) -> Runs:
     """The table of runs at equal compute; without noise where there is no generator."""
-    half, offset, drift = GRIDS[grid]
+    half, offset, drift = grid
     place = np.linspace(-0.5, 0.5, len(BUDGETS))[:, None]
     params = truth.size(BUDGETS)[:, None] * np.exp(np.linspace(-half, half, SIZES) + offset + drift * place)
     return _table(truth, params, np.broadcast_to(BUDGETS[:, None], params.shape), rng)
 
 
-def curves(truth: Truth, grid: str, rng: np.random.Generator | None) -> Runs:
+def curves(truth: Truth, grid: tuple[float, float, float], rng: np.random.Generator | None) -> Runs:
     """Training curves over the same sizes and compute."""
-    half, offset, drift = GRIDS[grid]
+    half, offset, drift = grid
     low, high = truth.size(BUDGETS[[0, -1]]) * np.exp([-half + offset - drift / 2, half + offset + drift / 2])
     params = np.geomspace(low, high, CURVES)[:, None] * np.ones(POINTS)
     return _table(truth, params, np.broadcast_to(np.geomspace(BUDGETS[0], BUDGETS[-1], POINTS), params.shape), rng)
@@ -104,7 +106,7 @@ def _table(truth: Truth, params: np.ndarray, flops: np.ndarray, rng: np.random.G
 
 def errors(kind: tuple[str, str], seed: int | None, methods: Iterable[str] = tuple(METHODS)) -> dict[str, Any]:
     """Method -> (ln size / true size at each factor, error of a), or the kind of its refusal, of one world."""
-    truth, grid = TRUTHS[kind[0]], kind[1]
+    truth, grid = TRUTHS[kind[0]], GRIDS[kind[1]]
     stream = None if seed is None else [seed, 11]
     tables = {
         make: make(truth, grid, None if stream is None else np.random.default_rng(stream))
@@ -172,20 +174,46 @@ def study(kind: tuple[str, str], worlds: int) -> list[dict[str, Any]]:
     ]
 
 
+def sweeps() -> list[dict[str, Any]]:
+    """Error of a size at the largest budget without noise, over the half width of grids and over where they are centred."""
+    places = {
+        "half_width": [(float(np.log(factor)), 0.0, 0.0) for factor in np.geomspace(1.3, 30, 25)],
+        "offset": [(float(np.log(10)), float(np.log(factor)), 0.0) for factor in np.geomspace(1 / 6, 6, 25)],
+    }
+    found = []
+    for what, grids in places.items():
+        for name, truth in TRUTHS.items():
+            for method in ("approach2", "akima", "approach3", "varpro"):
+                logs = []
+                for grid in grids:
+                    task = Task(isoflops(truth, grid, None), float(BUDGETS[-1]))
+                    logs.append(float(answer_of(method, task).point[0] - np.log(truth.size(BUDGETS[-1]))))
+                x = [grid[0] if what == "half_width" else grid[1] for grid in grids]
+                found.append({"over": what, "truth": name, "method": method, "x": x, "error": logs})
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure bias and spread of methods of planning.")
     parser.add_argument("--worlds", type=int, default=100)
-    worlds = parser.parse_args().worlds
+    parser.add_argument("--sweeps", action="store_true")
+    words = parser.parse_args()
+    worlds = words.worlds
+    if words.sweeps:
+        known = json.loads(OUT.read_text(encoding="utf-8"))
+        OUT.write_text(json.dumps(known | {"sweeps": sweeps()}, indent=1) + "\n", encoding="utf-8")
+        return
+    curves_of_bias = sweeps()
     began = time.perf_counter()
     rows: list[dict[str, Any]] = []
     for truth in TRUTHS:
         for grid in GRIDS:
             rows += study((truth, grid), worlds)
-            _write(rows, worlds, time.perf_counter() - began)
+            _write(rows, curves_of_bias, worlds, time.perf_counter() - began)
             print(truth, grid, f"{time.perf_counter() - began:.0f} s", flush=True)
 
 
-def _write(rows: list[dict[str, Any]], worlds: int, seconds: float) -> None:
+def _write(rows: list[dict[str, Any]], curves_of_bias: list[dict[str, Any]], worlds: int, seconds: float) -> None:
     """Write what there is so far."""
     outcome = {
         "suite": "bias",
@@ -200,12 +228,13 @@ def _write(rows: list[dict[str, Any]], worlds: int, seconds: float) -> None:
             name: dict(zip(("half_width", "offset", "drift"), map(float, g), strict=True)) for name, g in GRIDS.items()
         },
         "rows": rows,
+        "sweeps": curves_of_bias,
         "seconds": seconds,
         "commit": commit(),
         "machine": machine(),
     }
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "bias.json").write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
+    OUT.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
