@@ -85,10 +85,10 @@ def _bias(found: dict[str, Any]) -> list[str]:
     )
     widths = {name: np.exp(grid["half_width"]) for name, grid in found["grids"].items()}
     described = (
-        f"narrow: sizes up to {widths['narrow']:.0f} times above and below the best one; wide: up to {widths['wide']:.0f} times; "
-        f"off centre: the wide grid around {np.exp(found['grids']['off centre']['offset']):.0f} times the best size; drifting: the "
-        f"wide grid, its centre moving by a factor of {np.exp(found['grids']['drifting']['drift']):.0f} from the first budget to the "
-        "last"
+        f"narrow: sizes up to {widths['narrow']:.0f} times above and below the best one; wide: up to {widths['wide']:.0f} "
+        f"times; off centre: the wide grid around {np.exp(found['grids']['off centre']['offset']):.0f} times the best size; "
+        f"drifting: the wide grid, its centre moving by a factor of {np.exp(found['grids']['drifting']['drift']):.0f} from the "
+        "first budget to the last"
     )
     laws = "; ".join(
         f"{name}: alpha {t['alpha']}, beta {t['beta']}, {t['reducible']} nats above the floor at 1e20 FLOP"
@@ -111,15 +111,15 @@ def _bias(found: dict[str, Any]) -> list[str]:
         "## Methods compared: bias and spread",
         "`scalinglens plan RUNS --methods all --flops 1e24` puts every method on one table. Which to believe? "
         f"`python -m benchmarks.bias`: {len(truths)} true laws, {len(grids)} grids of runs at equal compute "
-        f"({len(found['budgets'])} budgets from {found['budgets'][0]:.0e} to {found['budgets'][-1]:.0e} FLOP, {found['sizes']} sizes "
-        f"each), once without noise and in {found['worlds']} tables with {found['noise']:.1%} noise each. Approach 1 gets training "
-        "curves over the same sizes and compute.",
+        f"({len(found['budgets'])} budgets from {found['budgets'][0]:.0e} to {found['budgets'][-1]:.0e} FLOP, {found['sizes']} "
+        f"sizes each), once without noise and in {found['worlds']} tables with {found['noise']:.1%} noise each. Approach 1 gets "
+        "training curves over the same sizes and compute.",
         "![Bias of the methods](bias.png)",
         f"Without noise the certified law finds the best size to {law:.1e} or better everywhere; approach 2 is off by up to "
-        f"{parabola:.0%}, by its geometry alone. To leading order its ln size is off by (beta - alpha)(d²/2 - m/6), where d is how far "
-        "the grid is centred off the best size and m the ratio of the mean fourth and second powers of its deviations, in ln size: "
-        "centred grids give too large a size where alpha > beta. The column `bias here` of the comparison is this bias on the "
-        "user's own runs. Medians over all laws and grids (size: relative error; regret: share of compute wasted):",
+        f"{parabola:.0%}, by its geometry alone. To leading order its ln size is off by (beta - alpha)(d²/2 - m/6), where d is "
+        "how far the grid is centred off the best size and m the ratio of the mean fourth and second powers of its deviations, "
+        "in ln size: centred grids give too large a size where alpha > beta. The column `bias here` of the comparison is this "
+        "bias on the user's own runs. Medians over all laws and grids (size: relative error; waste: share of compute):",
         _table(
             ["method", "", "error of size, no noise, 10x", "with noise, 100x", "spread", "error of a", "waste, 100x"],
             summary,
