@@ -55,7 +55,8 @@ def page() -> str:
 
 def _bias(found: dict[str, Any]) -> list[str]:
     rows = {(r["truth"], r["grid"], r["method"]): r for r in found["rows"]}
-    truths, grids = list(found["truths"]), list(found["grids"])
+    grids = list(found["grids"])
+    truths = [t for t in found["truths"] if all((t, g, "approach3") in rows for g in grids)]
     methods = list(dict.fromkeys(method for *_, method in rows))
 
     def clean(truth: str, grid: str, method: str) -> str:
@@ -93,6 +94,7 @@ def _bias(found: dict[str, Any]) -> list[str]:
     laws = "; ".join(
         f"{name}: alpha {t['alpha']}, beta {t['beta']}, {t['reducible']} nats above the floor at 1e20 FLOP"
         for name, t in found["truths"].items()
+        if name in truths
     )
     summary = [
         [
@@ -214,7 +216,7 @@ def bias_figure(found: dict[str, Any]) -> Figure:
         "What methods of planning get wrong",
         tuple(panels),
         subtitle=f"left and middle: no noise at all; right: {noise:.1%} noise, {worlds} tables of each of "
-        f"{len(found['truths']) * len(found['grids'])} kinds (small rings), medians (dots)",
+        f"{len({(row['truth'], row['grid']) for row in found['rows']})} kinds (small rings), medians (dots)",
     )
 
 

@@ -236,8 +236,8 @@ def _estimate(value: float, draws: np.ndarray, level: float) -> Estimate:
 
 
 def _exp(e: Estimate) -> Estimate:
-    ends = (None if end is None else math.exp(end) for end in (e.low, e.high))
-    return Estimate(math.exp(e.value), *ends, e.level, e.method)
+    low, high = (None if end is None else math.exp(end) for end in (e.low, e.high))
+    return Estimate(math.exp(e.value), low, high, e.level, e.method)
 
 
 def _priced_estimate(values: np.ndarray, level: float) -> Estimate:
