@@ -193,6 +193,7 @@ def test_without_a_law_there_is_no_price(isoflops):
     ({"methods": ""}, PlanError, "known are all"),
     ({"methods": []}, PlanError, "no method is named"),
     ({"flops": -1}, PlanError, "flops"),
+    ({"flops": None}, PlanError, "give flops=1e24"),
     ({"flops": "7 apples"}, (PlanError, QuantityError), "apples"),
     ({"boot": 5}, FitError, "does not show the ends"),
     ({"boot": True}, FitError, "boot is a whole number"),
@@ -252,6 +253,8 @@ def test_same_seed_same_numbers(isoflops):
 def test_the_command_prints_text_or_json(isoflops, tmp_path):
     import pandas as pd
 
+    import scalinglens as sl
+
     path = tmp_path / "runs.csv"
     pd.DataFrame(isoflops(noise=0.003)[0]).rename(columns={"flops": "budget"}).to_csv(path, index=False)
     options = {"flops": "1e22", "boot": 0, "mapping": {"flops": "budget"}}
@@ -261,5 +264,10 @@ def test_the_command_prints_text_or_json(isoflops, tmp_path):
     plain = json.loads(methods_command(path, "approach2,varpro", **options, as_json=True, where="loss < 100"))
     assert [row["method"] for row in plain["methods"]] == ["approach2", "varpro"]
     (tmp_path / "fit.json").write_text('{"law": "x", "parameters": {}}')
-    with pytest.raises(PlanError, match="saved fit"):
-        methods_command(tmp_path / "fit.json", flops=1e22)
+    real = sl.fit(pd.read_csv(path).rename(columns={"budget": "flops"}), "hoffmann2022")
+    real.save(tmp_path / "real.json")
+    for name in ("fit.json", "real.json"):
+        with pytest.raises(PlanError, match="saved fit"):
+            methods_command(tmp_path / name, flops=1e22)
+        with pytest.raises(PlanError, match="saved fit"):
+            compare_methods(str(tmp_path / name), flops=1e22)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scalinglens.errors import PlanError
-from scalinglens.plan.methods.compare import compare_methods
+from scalinglens.plan.methods.compare import compare_methods, refuse_fit
 from scalinglens.runs import read_runs
 
 __all__ = ["methods_command"]
@@ -47,8 +46,7 @@ def methods_command(
 
     Cost: as `compare_methods`.
     """
-    if str(runs).endswith(".json") and _is_fit(Path(runs)):
-        raise PlanError(f"{runs} is a saved fit; methods are compared on a table of runs: give that table")
+    refuse_fit(runs)
     table = read_runs(runs, where=where, **dict(mapping or {}))  # type: ignore[arg-type]
     found = compare_methods(
         table,
@@ -64,11 +62,3 @@ def methods_command(
     if plot is not None:
         found.plot(plot)
     return json.dumps(found.to_dict(), indent=1) if as_json else repr(found)
-
-
-def _is_fit(path: Path) -> bool:
-    try:
-        start = path.read_text(encoding="utf-8")[:2000]
-    except (OSError, UnicodeDecodeError):
-        return False
-    return '"parameters"' in start and '"law"' in start

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from scalinglens.plan.regret import Regret, regret
 from scalinglens.plan.source import Source, as_source
 from scalinglens.runs import Runs, read_runs
 
-__all__ = ["METHODS", "answer_of", "compare_methods"]
+__all__ = ["METHODS", "answer_of", "compare_methods", "refuse_fit"]
 
 METHODS: Mapping[str, Callable[[Task], Answer]] = {
     "approach1": approach1,
@@ -100,7 +101,10 @@ def compare_methods(
     """
     names = _names(methods)
     _check_options(boot, level, seed, members)
+    refuse_fit(runs)
     table = runs if isinstance(runs, Runs) else read_runs(runs)
+    if flops is None:
+        raise PlanError("methods are compared at a budget; give flops=1e24 (--flops 1e24)")
     budget = positive("flops", flops, "flops")
     paid = None if cost is None else read_cost(cost)
     if paid is not None and paid.unit != "FLOP":
@@ -269,6 +273,21 @@ def _counting(table: Runs, paid: Cost | None) -> tuple[str, ...]:
         f"flops is {middle:.3g} per parameter and token in this table, not 6: approaches 1, 2 and akima follow that column, laws "
         "and surfaces are charged 6",
     )
+
+
+def refuse_fit(runs: Any) -> None:
+    """Refuse the path of a saved fit, which is no table of runs.
+
+    Raises: PlanError: it is one.
+    """
+    if not isinstance(runs, str | Path) or not str(runs).endswith(".json"):
+        return
+    try:
+        start = Path(runs).read_text(encoding="utf-8")[:2000]
+    except (OSError, UnicodeDecodeError):
+        return
+    if '"parameters"' in start and '"law"' in start:
+        raise PlanError(f"{runs} is a saved fit; methods are compared on a table of runs: give that table")
 
 
 def _names(methods: str | Iterable[str]) -> tuple[str, ...]:
