@@ -113,3 +113,13 @@ def test_mistakes_end_in_a_sentence(run, words, says):
     done = run("plan", *words, status=2)
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_methods_compared_on_one_table(run):
+    words = ["plan", "runs.csv", "--methods", "approach3,varpro,kaplan", "--flops", "1e22", "--boot", "0", "--json"]
+    found = json.loads(run(*words).stdout)
+    assert found["schema"] == 1
+    assert "approach3" in json.dumps(found)
+    screen = run(*words[:-1]).stdout
+    assert "varpro" in screen
+    assert "did you mean" in run("plan", "runs.csv", "--methods", "aproach3", "--flops", "1e22", status=2).stderr

@@ -166,7 +166,17 @@ class Plan:
         return frontier(self.source, values("flops", self.flops), **shared)
 
     def _methods(self) -> Any:
-        raise OptionError("--methods is not there yet")
+        from scalinglens.plan.methods import compare_methods
+
+        return compare_methods(
+            self.source,
+            flops=self.flops or None,
+            methods=self.methods,
+            boot=self.boot,
+            seed=self.seed,
+            level=0.9 if self.level is None else self.level,
+            cost=self.cost or None,
+        )
 
 
 @dataclass(frozen=True)
