@@ -22,28 +22,47 @@ _SHOWN = 12  # budgets of a frontier that are printed
 _WIDTH = 110
 _UNITS = {
     "batch_break_even": "sequences",
+    "batch_critical": "tokens",
+    "characters_break_even": "characters",
+    "characters_effective": "characters",
+    "characters_transferred": "characters",
     "chip_hours": "chip-hours",
+    "chips_least": "chips",
+    "compute_factor": "times",
+    "data_factor": "times",
+    "data_multiplier": "times",
     "days": "days",
+    "decay_share": "of the steps",
+    "density_doubling_days": "days",
+    "density_factor": "times",
     "dollars": "USD",
+    "doubling_months": "months",
+    "elo_difference": "Elo",
     "energy_kwh": "kWh",
     "excess": "nats/token",
     "flops_extra": "of flops_optimal",
     "flops_factor": "times",
+    "flops_per_query": "FLOP",
     "flops_per_token": "FLOP/token",
     "flops_per_token_equivalent": "FLOP/token",
     "gain": "times",
     "gain_limit": "times",
     "gain_loss": "nats/token",
     "loss_normalised": "nats/token, unigram-normalised",
+    "memory_training": "bytes",
     "params_factor": "times",
     "saving": "of the compute",
     "served_best": "tokens",
     "served_break_even": "tokens",
+    "share": "of the tokens",
     "size_factor": "times",
     "teacher_per_student": "times",
+    "time_factor": "times",
     "tokens_factor": "times",
     "tokens_per_character": "tokens/character",
     "tokens_per_param": "tokens/parameter",
+    "tokens_ratio": "of the training tokens",
+    "transfer_factor": "times",
     "usd": "USD",
     "vocab_share": "of all parameters",
     "waste": "of the cost",
@@ -57,6 +76,8 @@ _UNITS = {
 def as_text(plan: Plan) -> str:
     """Return the plan as a block of text: question, numbers, assumptions, warnings."""
     lines = [_title(plan), *_table(_rows(plan)), ""]
+    if cases := _cases(plan):
+        lines += [*_table(_crossed(plan, cases)), ""]
     for name, text in _facts(plan):
         lines += textwrap.wrap(text, _WIDTH, initial_indent=f"  {name:<13}", subsequent_indent=" " * 15)
     for warning in plan.warnings:
@@ -68,6 +89,8 @@ def as_html(plan: Plan) -> str:
     """Return the plan as a small HTML table with what it assumes below."""
     head, *body = _rows(plan)
     cells = lambda row, tag: "".join(f"<{tag} style='text-align:left'>{html.escape(cell)}</{tag}>" for cell in row)  # noqa: E731
+    if found := _cases(plan):
+        body += _crossed(plan, found)
     table = f"<tr>{cells(head, 'th')}</tr>" + "".join(f"<tr>{cells(row, 'td')}</tr>" for row in body)
     facts = "<br>".join(f"<b>{html.escape(name)}</b> {html.escape(text)}" for name, text in _facts(plan))
     notes = "".join(f"<li>{html.escape(warning)}</li>" for warning in plan.warnings)
@@ -128,7 +151,10 @@ def _rows(plan: Plan) -> list[tuple[str, ...]]:
     )
     any_interval = any(e.low is not None or e.high is not None for e in plan.answer.values())
     rows: list[tuple[str, ...]] = [("", "value", f"{plan.level:.0%} interval" if any_interval else "", near, "")]
+    crossed = {f"{name}[{case}]" for case, names in _cases(plan).items() for name in names}
     for name, e in plan.answer.items():
+        if name in crossed:
+            continue
         ends = plan.near_optimal.get(name)
         unit = _unit(name.removeprefix("instead_"))
         rows.append((name, _shown(e.value, e, name), _interval(e, name), _range(ends, name) if ends else "", unit))
@@ -145,8 +171,33 @@ def _given(value: Any) -> str:
 
 def _unit(name: str) -> str:
     """The unit of a quantity; params_optimal has that of params."""
+    name = name.partition("[")[0]  # days[h100:64] are days
     stem = name if name in QUANTITIES else name.partition("_")[0]
     return _UNITS.get(name) or (QUANTITIES[stem].unit if stem in QUANTITIES else "")
+
+
+def _cases(plan: Plan) -> dict[str, list[str]]:
+    """Case -> quantities, of numbers without intervals that several cases share: days[h100:64], dollars[h100:64], ..."""
+    found: dict[str, list[str]] = {}
+    for key, e in plan.answer.items():
+        name, bracket, case = key.partition("[")
+        if bracket and e.low is None and e.high is None and key not in plan.near_optimal:
+            found.setdefault(case.removesuffix("]"), []).append(name)
+    found = {case: names for case, names in found.items() if len(names) > 1}
+    return found if len(found) > 1 else {}
+
+
+def _crossed(plan: Plan, cases: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
+    """One row per case, one column per quantity."""
+    names = list(dict.fromkeys(name for each in cases.values() for name in each))
+    units = {name: _unit(name) for name in names}
+    rows: list[tuple[str, ...]] = [
+        ("", *(f"{name} ({unit})" if unit not in ("", name) else name for name, unit in units.items()))
+    ]
+    for case, each in cases.items():
+        told = {name: plan.answer[f"{name}[{case}]"] for name in each}
+        rows.append((case, *(_shown(told[name].value, told[name], name) if name in told else "" for name in names)))
+    return rows
 
 
 def _facts(plan: Plan) -> list[tuple[str, str]]:
@@ -180,6 +231,8 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 def _shown(value: float, e: Estimate, name: str) -> str:
     if not np.isfinite(value):
         return "none" if np.isnan(value) else "endless"
+    if name.startswith("chips") and value == round(value):
+        return f"{value:.0f}"
     if e.low is None and e.high is None and value == round(value) and abs(value) < 1e4:
         return f"{value:.0f}"  # layers, heads, epochs
     return _count(value, name) if abs(value) >= 1e4 else format_number(value, e.low, e.high)

@@ -47,6 +47,16 @@ QUESTIONS: Mapping[str, Question] = {
     "over-training": Question(
         "over_training", "what does a smaller model cost more to train, and when does serving pay?"
     ),
+    "batch-size": Question("batch", "how large a batch is useful, and what does a fast run cost?"),
+    "schedule": Question("schedules", "which learning-rate schedule, over which share of the steps should it decay?"),
+    "data-mixture": Question("mixture", "which shares of the domains give the least loss?"),
+    "fine-tuning": Question("tuning", "more fine-tuning data or a bigger model; what is pretraining worth?"),
+    "accuracy": Question("benchmarks", "what accuracy does a loss, or a size with its tokens, give on benchmarks?"),
+    "reinforcement": Question("reinforcing", "is a reinforcement-learning run worth continuing?"),
+    "sampling": Question("sampling", "how many samples at test time; training or test compute?"),
+    "progress": Question("algorithms", "what are years of better algorithms worth in compute and in size?"),
+    "counting": Question("conventions", "which exponent comes from counting embeddings, head and attention or not?"),
+    "hardware": Question("clusters", "days, dollars, energy and memory of a run on each accelerator?"),
 }
 """Question -> where it is answered; the function has the same name with underscores."""
 
