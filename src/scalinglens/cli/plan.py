@@ -252,7 +252,9 @@ def _asked(name: str) -> Any:
 
 def _typed(parameter: inspect.Parameter) -> Any:
     """What the command line reads; a source, of any type in Python, is a name or a file there."""
-    return str if parameter.annotation is Any else parameter.annotation
+    if parameter.annotation is Any:
+        return str | None if parameter.default is None else str
+    return parameter.annotation
 
 
 def _metavar(parameter: inspect.Parameter) -> str:
