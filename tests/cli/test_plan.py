@@ -6,6 +6,7 @@ import inspect
 import json
 
 import pytest
+import tyro  # noqa: F401  at collection: it hashes all of builtins, and a doctest may leave a dict there as builtins._
 
 from scalinglens.cli.main import main
 from scalinglens.plan.plan import plan
