@@ -13,7 +13,6 @@ from scalinglens.figures.figure import ACCENT, MUTED, Axis, Figure, Line, Panel,
 from scalinglens.fit.estimate import Estimate
 from scalinglens.fit.result import REFUSED, Fit
 from scalinglens.laws.catalogue import law as find_law
-from scalinglens.laws.law import Law
 from scalinglens.laws.schedule import Schedule
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.questions.answer import Amount, answered, read, share
@@ -44,7 +43,7 @@ def schedule(
     warmup: int = 0,
     decay: str = "linear",
     decay_shares: str = "0.05,0.1,0.2,0.4",
-    source: str | Path | Law | Fit = "luo2025_mpl",
+    source: Any = "luo2025_mpl",
     constants: str = "",
 ) -> Plan:
     """Compare learning-rate schedules by the loss at the last step, and find the best share of steps to decay over.
