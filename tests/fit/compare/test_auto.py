@@ -10,7 +10,8 @@ import scalinglens as sl
 from scalinglens.errors import FitError, RunsError
 from scalinglens.fit.compare.auto import auto_fit, candidate_laws
 from scalinglens.fit.compare.pool import PooledFit
-from scalinglens.fit.curves.rule import curve_laws, recency
+from scalinglens.fit.curves.curve import curve_laws
+from scalinglens.fit.curves.rule import recency
 from scalinglens.runs import read_runs
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scalinglens.fit.curves.breaks import Breaks, choose_breaks
+    from scalinglens.fit.curves.curve import curve_laws
     from scalinglens.fit.curves.live import LiveForecast, forecast_run
-    from scalinglens.fit.curves.rule import curve_laws, pool_curve
+    from scalinglens.fit.curves.rule import pool_curve
     from scalinglens.fit.curves.schedule import with_schedules
 
 __all__ = [
@@ -25,7 +26,7 @@ _HOME = {
     "Breaks": "breaks",
     "LiveForecast": "live",
     "choose_breaks": "breaks",
-    "curve_laws": "rule",
+    "curve_laws": "curve",
     "forecast_run": "live",
     "pool_curve": "rule",
     "with_schedules": "schedule",

@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 from scalinglens.errors import FitError
-from scalinglens.fit.curves.rule import curve_of, member_fit
+from scalinglens.fit.curves.curve import curve_of
+from scalinglens.fit.curves.member import member_fit
 from scalinglens.fit.inputs import with_curve_input
 from scalinglens.fit.objective import Design, Loss
 from scalinglens.fit.refits import Refits, refits

@@ -19,78 +19,45 @@ looked at the held-out ends of the 92 curves. A pure power law without a floor i
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from scalinglens.errors import FitError
-from scalinglens.fit.certificate import certify
 from scalinglens.fit.compare.growth import BackTest, origins_of
 from scalinglens.fit.compare.pool import LINKS, PooledFit
-from scalinglens.fit.covariance import absorbed_by_groups
+from scalinglens.fit.curves.curve import LEAST, Curve, break_range, curve_laws, curve_of, early, exact_laws, late
+from scalinglens.fit.curves.exact import ROUNDING, exactness
+from scalinglens.fit.curves.member import member_fit
 from scalinglens.fit.objective import Design, Loss, Progress
 from scalinglens.fit.refits import Refits, refits
 from scalinglens.fit.result import Fit
-from scalinglens.fit.search import Search
-from scalinglens.laws.catalogue import law as find_law
-from scalinglens.laws.domain import Domain
-from scalinglens.laws.law import Law
 from scalinglens.numerics.processes import single_threaded_blas
 from scalinglens.runs import Runs
 
-__all__ = ["Curve", "curve_laws", "curve_of", "member_fit", "pool_curve", "recency"]
+__all__ = ["pool_curve", "recency"]
 
-LEAST = 5  # runs, and different x, that a curve needs
 CLEAN = 300.0  # signal-to-noise ratio from which the weights are x^2
 BOUNDS = (0.05, 1.0)  # of k
-POWER = 0.5  # of the standard error in the shares
+POWER = {"M1": 2.0}  # of the standard error in the shares
+USUAL = 0.5  # for the other laws
 FREE_REFITS = 25  # Newton steps of a refit that starts at the optimum: more do not move its predictions
-STARTS = {"M2": 2, "M3": 2, "M4": 4, "broken": 4}
+STARTS = {"M1": 1, "M2": 2, "M3": 2, "two powers": 4, "M4": 4, "broken": 4, "stretched": 4}
+UNLIKELY = 0.02  # that a law holds exactly: below this nobody believes it
+LEAST_SHARE = 0.005  # of a member
 FLAT = 2.0  # a trend must lower the log likelihood per parameter by this much, or there is nothing to forecast
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
-    """Rows of a curve in the order of x, with what is fitted in place of the column."""
+class _Member:
+    """A law under one way of weighting the runs: recent ones more (`recent`), or all alike."""
 
-    x: np.ndarray
-    y: np.ndarray
-    link: str
-    order: np.ndarray  # row numbers of the table
-
-    @property
-    def size(self) -> np.ndarray:
-        return np.log(self.x)
-
-
-def curve_laws(x: np.ndarray, y: np.ndarray) -> dict[str, Law]:
-    """Return the laws of the rule with the bounds that the data give; the broken law needs seven runs, M4 six.
-
-    Args:
-        x, y: the curve [rows], y falling.
-
-    >>> list(curve_laws(np.arange(1.0, 7.0), 1 / np.arange(1.0, 7.0)))
-    ['M2', 'M3', 'M4']
-    """
-    form = lambda name: replace(find_law(name), constants={}, tags={})  # noqa: E731
-    found = {"M2": form("alabdulmohsin2022.M2")}
-    # c at -20 is an exponential in 1/x, which would run away otherwise
-    found["M3"] = _bounded(form("alabdulmohsin2022.M3"), c=Domain(-20.0, 0.0))
-    if len(x) >= 6:
-        found["M4"] = _bounded(
-            form("alabdulmohsin2022.M4"), a=Domain(0.0, 20.0, False), e0=Domain(0.0, 20.0 * float(y.max()))
-        )
-    if len(x) >= 7:
-        broken = _bounded(
-            form("caballero2022.n1"),
-            c0=Domain(0.0, np.inf, False),
-            c1=Domain(0.0, np.inf, False),
-            f1=Domain(0.1, 5.0, False),
-        )
-        low, high = _break_range(x)
-        found["broken"] = _bounded(broken, d1=Domain(low, high, False))
-    return found
+    name: str
+    recent: bool
+    design: Design
+    ends: Refits  # at the end of the curve and at each earlier origin
+    shares: np.ndarray  # there
 
 
 def recency(x: np.ndarray, k: float) -> np.ndarray:
@@ -137,33 +104,43 @@ def pool_curve(
     order = curve.order
     given = np.ones(len(curve.x)) if weights is None else weights[order]
     labels = np.arange(len(curve.x)) if groups is None else groups[order]
-    laws = curve_laws(curve.x, curve.y)
+    alike = given / given.mean()
     with single_threaded_blas():
-        noise, ratio = _noise(curve, laws, given, seed)
+        laws = curve_laws(curve.x, curve.y) | exact_laws(curve.x)
+        designs = {
+            name: Design.build(law, Loss("squares"), (curve.x,), curve.y, alike, {}) for name, law in laws.items()
+        }
+        whole: dict[str, Refits] = {}
+        for count, (name, design) in enumerate(designs.items()):
+            whole[name] = refits(design, given[None], starts=STARTS[name], seed=seed)
+            if progress:
+                progress(count + 1, 2 * len(laws))
+        noise, ratio = _noise(curve, designs, whole)
         k = float(np.clip(ratio / CLEAN, *BOUNDS))
         edges = origins_of(curve.size, LEAST)
         known = np.vstack([np.ones(len(curve.x), bool), *(curve.size <= edge + 1e-9 for edge in edges)])
-        seen = np.zeros(known.shape)
-        for row, mask in zip(seen, known, strict=True):
-            row[mask] = given[mask] * recency(curve.x[mask], k)
-        designs, ends, errors = {}, {}, {}
-        for count, (name, law) in enumerate(laws.items()):
-            designs[name] = Design.build(law, Loss("squares"), (curve.x,), curve.y, seen[0] / seen[0].mean(), {})
-            ends[name] = _followed(designs[name], name, curve, seen, known, seed)
-            errors[name] = _standard_errors(designs[name], ends[name], seen)
-            if progress:
-                progress(count + 1, len(laws))
-        usable = [name for name in laws if np.isfinite(errors[name][0])]
-        shares = _shares(np.stack([errors[name] for name in usable]))
-        tested = _back_test(curve, [designs[n] for n in usable], [ends[n] for n in usable], edges, noise, shares)
-        fits = []
-        for name, share in zip(usable, shares[:, 0], strict=True):
-            draws = _draws(designs[name], ends[name].u[0], labels, int(np.ceil(boot * share)), seed)
+        members = _members(curve, designs, whole, given, known, k, seed)
+        if progress:
+            progress(2 * len(laws), 2 * len(laws))
+        tested = _back_test(curve, members, edges, noise)
+        kept = np.array([member.shares[0] >= LEAST_SHARE for member in members])
+        final = np.array([member.shares[0] for member in members])
+        final = np.where(kept, final, 0.0) / final[kept].sum()
+        fits: list[Fit | None] = []
+        for member, share in zip(members, final, strict=True):
+            if not share:
+                fits.append(None)
+                continue
+            u = member.ends.u[0]
+            draws = _draws(member.design, u, labels, int(np.ceil(boot * share)), seed)
             fits.append(
-                member_fit(designs[name], ends[name], table, target, draws=draws, groups=labels, level=level, seed=seed)
+                member_fit(
+                    member.design, member.ends, table, target, draws=draws, groups=labels, level=level, seed=seed
+                )
             )
-    growth = tested.growth(shares[:, 0], "mean") if tested is not None else None
-    ahead = tested.errors if tested is not None else np.full(len(usable), np.nan)
+    growth = tested.growth(final, "mean") if tested is not None else None
+    ahead = tested.errors if tested is not None else np.full(len(members), np.nan)
+    exact = float(sum(member.shares[0] for member in members if not member.recent))
     refusal = _no_trend(curve, noise)
     inverse = np.argsort(order)
     notes = list(table.warnings)
@@ -174,9 +151,10 @@ def pool_curve(
     if refusal:
         notes.append(refusal)
     half = np.sqrt(1.0 / (1.0 + 1.0 / k))
+    chosen = tuple(fit for fit in fits if fit is not None)
     return PooledFit(
-        members=tuple(fits),
-        weights=tuple(float(w) for w in shares[:, 0]),
+        members=chosen,
+        weights=tuple(float(w) for w in final[kept]),
         how="mean",
         growth=growth,
         level=level,
@@ -185,8 +163,8 @@ def pool_curve(
         observed=LINKS[curve.link][1](curve.y)[inverse],
         link=curve.link,
         extents=("x",),
-        tried=_tried(laws, usable, shares[:, 0], fits, ahead),
-        table=fits[0].table,
+        tried=_tried(designs, members, final, fits, ahead),
+        table=chosen[0].table,
         settings={
             "boot": boot,
             "seed": seed,
@@ -194,9 +172,11 @@ def pool_curve(
             "noise": noise,
             "signal_to_noise": ratio,
             "recency": k,
+            "exact": exact,
             "decided": {
                 "noise": f"{noise:.2g} of the logarithm, signal-to-noise ratio {ratio:.3g}",
-                "weights": f"rows at {half:.2g} of the largest x count half as much as those at its end (k = {k:.2g})",
+                "exact": f"one of the laws holds all along the curve with probability {exact:.2g}",
+                "weights": f"else rows at {half:.2g} of the largest x count half as much as those at its end (k = {k:.2g})",
             },
         },
         refusal=refusal,
@@ -204,65 +184,13 @@ def pool_curve(
     )
 
 
-# ---- reading ----------------------------------------------------------------------------------------------------------
-
-
-def curve_of(table: Runs, target: str, falls: bool = False) -> Curve:
-    """Read a curve from the columns x and `target`; what rises is turned round, unless it is taken as it is (`falls`).
-
-    Raises:
-        FitError: values that are not positive, or fewer than five different x.
-    """
-    x, y = table.column("x"), table.column(target)
-    for name, values in (("x", x), (target, y)):
-        if np.any(values <= 0):
-            row = int(np.argmax(values <= 0))
-            raise FitError(
-                f"column {name} of {table.origin} is {values[row]:g} in {int(np.sum(values <= 0))} runs, first at run {row}; "
-                f'the laws of curves need positive values; drop them with where="{name} > 0"'
-            )
-    different = len(np.unique(x))
-    if different < LEAST:
-        raise FitError(
-            f"{len(x)} runs with {different} different x of {table.origin} show no curve: {LEAST} are needed; "
-            "add runs, or fit one law with fewer parameters"
-        )
-    order = np.argsort(x, kind="stable")
-    x, y = x[order], y[order]
-    # a column that rises is fitted as what it lacks to one, or upside down: both fall, as the laws do
-    rising = not falls and np.ptp(y) > 0 and np.corrcoef(np.log(x), y)[0, 1] > 0.0 and _late(y) > _early(y)
-    link = "" if not rising else "1 - y" if y.max() < 1.0 else "1/y"
-    return Curve(x, LINKS[link][0](y), link, order)
-
-
-def _early(y: np.ndarray) -> float:
-    return float(np.median(y[: max(len(y) // 4, 1)]))
-
-
-def _late(y: np.ndarray) -> float:
-    return float(np.median(y[-max(len(y) // 4, 1) :]))
-
-
-def _bounded(law: Law, **domains: Domain) -> Law:
-    return replace(law, domains={**dict(law.domains), **domains})
-
-
-def _break_range(x: np.ndarray) -> tuple[float, float]:
-    """Where a break has three different x on either side (two of fewer than twelve)."""
-    different = np.unique(x)
-    side = 3 if len(different) >= 12 else 2
-    return float(different[side - 1]), float(different[-side])
-
-
 # ---- fitting ----------------------------------------------------------------------------------------------------------
 
 
-def _noise(curve: Curve, laws: dict[str, Law], given: np.ndarray, seed: int) -> tuple[float, float]:
+def _noise(curve: Curve, designs: Mapping[str, Design], whole: Mapping[str, Refits]) -> tuple[float, float]:
     """Scatter of ln y from neighbouring residuals of the most flexible law, and the range of ln y relative to it."""
-    name = "broken" if "broken" in laws else "M2"
-    design = Design.build(laws[name], Loss("squares"), (curve.x,), curve.y, given, {})
-    found = refits(design, given[None], starts=STARTS[name], seed=seed)
-    residuals = design.residuals(found.u)[0]
+    name = "broken" if "broken" in designs else "M2"
+    residuals = designs[name].residuals(whole[name].u)[0]
     rows = len(residuals)
     # differences leave out what bends slowly; the parameters of the law took their share of the rest
     scatter = np.sqrt(np.mean(np.diff(residuals) ** 2) / 2 * rows / max(rows - 5, 1.5))
@@ -271,16 +199,81 @@ def _noise(curve: Curve, laws: dict[str, Law], given: np.ndarray, seed: int) -> 
     return noise, span / noise
 
 
-def _followed(design: Design, name: str, curve: Curve, seen: np.ndarray, known: np.ndarray, seed: int) -> Refits:
-    """Ends under the weights of the rule at all origins; a break must lie among the runs known at each."""
+def _members(
+    curve: Curve,
+    designs: Mapping[str, Design],
+    whole: Mapping[str, Refits],
+    given: np.ndarray,
+    known: np.ndarray,
+    k: float,
+    seed: int,
+) -> list[_Member]:
+    """The laws under recency weights, and those that may hold exactly with all runs alike, with shares at each origin."""
+    recent = np.zeros(known.shape)
+    for row, mask in zip(recent, known, strict=True):
+        row[mask] = given[mask] * recency(curve.x[mask], k)
+    equal = given * known
+    ends = {}
+    for name in designs:
+        if name != "stretched":
+            ends[name] = _followed(designs[name], name, curve, recent, known, seed, whole[name].u)
+    errors = np.stack([_standard_errors(designs[name], ends[name], recent) for name in ends])
+    shares = _shares(errors, list(ends), float(np.ptp(np.log(curve.y))))
+    first = _exact(curve, designs, whole, equal[:1])
+    parts: dict[str, Refits] = {}
+    exact = np.zeros((len(designs), len(known)))
+    if first.max() >= UNLIKELY:
+        for name in designs:
+            later = _followed(designs[name], name, curve, equal[1:], known[1:], seed, whole[name].u)
+            parts[name] = _joined(whole[name], later)
+        exact = _exact(curve, designs, parts, equal)
+    left = 1.0 - exact.sum(axis=0)
+    found = [
+        _Member(name, True, replace(designs[name], weights=recent[0] / recent[0].mean()), ends[name], left * share)
+        for name, share in zip(ends, shares, strict=True)
+    ]
+    found += [
+        _Member(name, False, designs[name], parts[name], share)
+        for name, share in zip(designs, exact, strict=True)
+        if share.any()
+    ]
+    return [member for member in found if np.isfinite(member.ends.value[0])]
+
+
+def _exact(curve: Curve, designs: Mapping[str, Design], ends: Mapping[str, Refits], equal: np.ndarray) -> np.ndarray:
+    """Probability of each law to hold exactly, from the runs known at each origin [laws, origins]."""
+    free = np.array([len(design.law.parameters) for design in designs.values()])
+    residuals = np.stack([design.residuals(ends[name].u) for name, design in designs.items()])
+    found = np.zeros((len(free), len(equal)))
+    for origin, weights in enumerate(equal):
+        seen = weights > 0
+        outcome = exactness(residuals[:, origin, seen], free, curve.size[seen], np.log(curve.y[seen]))
+        if outcome.probability >= UNLIKELY:
+            found[:, origin] = outcome.probability * outcome.shares
+    return found
+
+
+def _joined(first: Refits, later: Refits) -> Refits:
+    """Weightings of two batches side by side."""
+    both = {
+        name: np.concatenate([getattr(first, name), getattr(later, name)])
+        for name in ("u", "value", "converged", "agree")
+    }
+    return Refits(starts=first.starts, **both)
+
+
+def _followed(
+    design: Design, name: str, curve: Curve, seen: np.ndarray, known: np.ndarray, seed: int, also: np.ndarray
+) -> Refits:
+    """Ends under weights at all origins; a break must lie among the runs known at each."""
     lower, upper = np.tile(design.lower, (len(seen), 1)), np.tile(design.upper, (len(seen), 1))
     if "d1" in design.law.parameters:
         place = design.law.parameters.index("d1")
         for row, mask in enumerate(known):
             if len(np.unique(curve.x[mask])) >= 2:
-                low, high = _break_range(curve.x[mask])
+                low, high = break_range(curve.x[mask])
                 lower[row, place], upper[row, place] = np.log(min(low, high)), np.log(max(low, high))
-    return refits(design, seen, starts=STARTS[name], seed=seed, lower=lower, upper=upper)
+    return refits(design, seen, starts=STARTS[name], seed=seed, also=also, lower=lower, upper=upper)
 
 
 def _standard_errors(design: Design, ends: Refits, seen: np.ndarray) -> np.ndarray:
@@ -292,28 +285,29 @@ def _standard_errors(design: Design, ends: Refits, seen: np.ndarray) -> np.ndarr
     spare = np.maximum(worth - np.minimum(free, worth - 1), 0.5)
     with np.errstate(all="ignore"):
         mean = np.sum(np.where(seen > 0, seen * residuals**2, 0.0), axis=1) / total
-    return np.where(np.isfinite(ends.value), np.sqrt(mean * worth / spare + 1e-24), np.nan)
+    return np.where(np.isfinite(ends.value), np.sqrt(mean * worth / spare), np.nan)
 
 
-def _shares(errors: np.ndarray) -> np.ndarray:
+def _shares(errors: np.ndarray, names: Sequence[str], span: float) -> np.ndarray:
     """Shares [laws, origins] that sum to one at each origin."""
+    errors = np.hypot(errors, ROUNDING * max(span, 1e-12))
+    power = np.array([[POWER.get(name, USUAL)] for name in names])
     with np.errstate(all="ignore"):
-        raw = np.where(np.isfinite(errors), (errors / np.nanmin(errors, axis=0)) ** -POWER, 0.0)
+        raw = np.where(np.isfinite(errors), (errors / np.nanmin(errors, axis=0)) ** -power, 0.0)
     return raw / np.maximum(raw.sum(axis=0), 1e-300)
 
 
-def _back_test(
-    curve: Curve, designs: list[Design], ends: list[Refits], edges: np.ndarray, noise: float, shares: np.ndarray
-) -> BackTest | None:
+def _back_test(curve: Curve, members: Sequence[_Member], edges: np.ndarray, noise: float) -> BackTest | None:
     if not len(edges):
         return None
     predicted = np.stack(
         [
-            design.residuals(found.u[1:]) + np.log(curve.y) * np.isfinite(found.value[1:, None])
-            for design, found in zip(designs, ends, strict=True)
+            member.design.residuals(member.ends.u[1:]) + np.log(curve.y) * np.isfinite(member.ends.value[1:, None])
+            for member in members
         ]
     )
-    return BackTest(np.log(curve.y), curve.size, edges, predicted, noise, shares[:, 1:])
+    shares = np.stack([member.shares[1:] for member in members])
+    return BackTest(np.log(curve.y), curve.size, edges, predicted, noise, shares)
 
 
 def _draws(design: Design, u: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -329,74 +323,6 @@ def _draws(design: Design, u: np.ndarray, groups: np.ndarray, count: int, seed: 
     return np.where(np.isfinite(found.value)[:, None], design.to_natural(found.u), np.nan)
 
 
-def member_fit(
-    design: Design,
-    ends: Refits,
-    table: Runs,
-    target: str,
-    *,
-    draws: np.ndarray | None = None,
-    groups: np.ndarray | None = None,
-    level: float = 0.9,
-    seed: int = 0,
-) -> Fit:
-    """Return the first of the ends as a `Fit`, certified like any other."""
-    draws = np.empty((0, len(design.law.parameters))) if draws is None else draws
-    groups = np.arange(len(design.observed)) if groups is None else groups
-    u = ends.u[0]
-    found = Search(
-        u=u,
-        value=float(design.loss.value(design.residuals(u[None]), design.weights[None])[0]),
-        decrement=0.0,
-        converged=bool(ends.converged[0]),
-        starts=int(ends.starts),
-        agree=int(ends.agree[0]),
-        basins=(),
-        iterations=0,
-    )
-    status, certificate = certify(design, found)
-    values = {n: float(v) for n, v in zip(design.law.parameters, design.to_natural(u[None])[0], strict=True)}
-    prediction = design.law.value(values, {"x": design.inputs[0]})
-    return Fit(
-        law=design.law,
-        loss=design.loss,
-        status=status,
-        values=values,
-        pinned=(),
-        certificate=certificate,
-        value=found.value,
-        scale=None,
-        points={"x": design.inputs[0]},
-        observed=design.observed,
-        residuals=np.log(prediction / design.observed),
-        ratios=True,
-        weights=design.weights,
-        groups=groups,
-        absorbed=absorbed_by_groups(design, u, groups),
-        draws=draws,
-        left_out=None,
-        covariance=None,
-        profile=None,
-        level=level,
-        interval_method="percentile",
-        target=target,
-        table=_described(table),
-        settings={"boot": len(draws), "groups": None, "resample": "rows", "seed": seed, "weights": "given", "tie": {}},
-        warnings=tuple(f"{status}: {reason}" for reason in certificate.reasons),
-    )
-
-
-def _described(table: Runs) -> dict[str, Any]:
-    return {
-        "origin": table.origin,
-        "sha256": table.digest(),
-        "read": table.rows_read,
-        "used": len(table),
-        "dropped": [{"reason": item.reason, "count": item.count} for item in table.dropped],
-        "columns": {name: column.says() for name, column in table.columns.items()},
-    }
-
-
 def _no_trend(curve: Curve, noise: float) -> str:
     """A sentence where a constant explains the curve as well as a power law of x does, or an empty string."""
     z, t = np.log(curve.y), curve.size
@@ -404,30 +330,27 @@ def _no_trend(curve: Curve, noise: float) -> str:
     flat, sloped = np.sum((z - z.mean()) ** 2), np.sum((z - offset - slope * t) ** 2)
     rows = len(z)
     gain = 0.5 * rows * np.log(max(flat, 1e-300) / max(sloped, 1e-300))
-    late = abs(np.log(_late(curve.y) / _early(curve.y)))
-    if gain < FLAT and late < 3 * noise:
+    change = abs(np.log(late(curve.y) / early(curve.y)))
+    if gain < FLAT and change < 3 * noise:
         return f"a constant explains the curve as well as a trend does (gain in log likelihood {gain:.2g}): no forecast"
     return ""
 
 
 def _tried(
-    laws: dict[str, Law], usable: list[str], shares: np.ndarray, fits: list[Fit], ahead: np.ndarray
+    designs: Mapping[str, Design],
+    members: Sequence[_Member],
+    shares: np.ndarray,
+    fits: Sequence[Fit | None],
+    ahead: np.ndarray,
 ) -> tuple[dict[str, Any], ...]:
     found = []
-    for name, law in laws.items():
-        if name not in usable:
-            found.append(
-                {"law": law.name, "weight": 0.0, "status": "failed", "ahead": np.nan, "reason": "no finite fit"}
-            )
-            continue
-        i = usable.index(name)
-        found.append(
-            {
-                "law": law.name,
-                "weight": float(shares[i]),
-                "status": fits[i].status,
-                "ahead": float(ahead[i]),
-                "reason": "",
-            }
-        )
+    for member, share, fit, error in zip(members, shares, fits, ahead, strict=True):
+        row = {"law": member.design.law.name, "weight": float(share), "ahead": float(error)}
+        row["status"] = "left out" if fit is None else fit.status
+        found.append(row | {"reason": "" if member.recent else "all runs alike"})
+    for name, design in designs.items():
+        if not any(member.name == name for member in members):
+            reason = "no finite fit" if name != "stretched" else "does not hold all along the curve"
+            status = "failed" if name != "stretched" else "left out"
+            found.append({"law": design.law.name, "weight": 0.0, "status": status, "ahead": np.nan, "reason": reason})
     return tuple(found)
