@@ -160,38 +160,43 @@ def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x[pick], y[pick]
 
 
-def _whole_curves() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """The first tenth of a training curve is warm-up and left out where the learning rate has one."""
+def _whole_curves(part: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     folder = table().parents[1]
     many = pd.read_csv(folder / "hitchhiker-colpret/loss_curves_192.csv.gz")
-    for name, rows in list(many.groupby("model"))[::3]:
+    for name, rows in list(many.groupby("model"))[part::3]:
         loss = np.log(rows.loss) if str(name).startswith("OPT") else rows.loss
         yield f"training|{name}", rows.tokens.to_numpy(float), np.asarray(loss, float)
+    routed = pd.read_csv(folder / "routed-lm/curves.csv.gz")
+    for name, rows in list(routed[routed.step > 0].groupby("hyper_id"))[part * 4 :: 9]:
+        yield f"experts|{name}", rows.step.to_numpy(float), rows.loss_validation.to_numpy(float)
+    gem = pd.read_json(folder / "gemstones/fit_hot_100b+.jsonl", lines=True)
+    for name, rows in list(gem.groupby("run_name"))[part::2]:
+        yield f"gemstones|{name}", rows.tokens.to_numpy(float), rows.final_loss.to_numpy(float)
+    if part:  # too few curves to divide
+        return
     power = pd.read_csv(folder / "multi-power-law/loss_curves.csv.gz")
     for name, rows in power[power.curve.str.startswith("constant")].groupby(["model_size_M", "curve"]):
         yield f"constant rate|{name}", rows.step.to_numpy(float), rows.loss.to_numpy(float)
-    routed = pd.read_csv(folder / "routed-lm/curves.csv.gz")
-    for name, rows in list(routed[routed.step > 0].groupby("hyper_id"))[::9]:
-        yield f"experts|{name}", rows.step.to_numpy(float), rows.loss_validation.to_numpy(float)
     pairs = pd.read_csv(folder / "porian-resolving/published_optimal_pairs.csv")
     names = ["dataset", "hparams", "warmup", "decay", "param_count", "loss_type"]
     for name, rows in pairs.groupby(names):
         yield f"optimal|{name}", rows.flops.to_numpy(float), rows.loss.to_numpy(float)
-    gem = pd.read_json(folder / "gemstones/fit_hot_100b+.jsonl", lines=True)
-    for name, rows in list(gem.groupby("run_name"))[::2]:
-        yield f"gemstones|{name}", rows.tokens.to_numpy(float), rows.final_loss.to_numpy(float)
     ladder = pd.read_csv(folder / "olmo-ladder/ladder_runs.csv.gz", low_memory=False)
     for name, rows in ladder[ladder.run.str.match(r"^\d+[MB]-\d")].groupby("run"):
         part = rows[["throughput/total_tokens", "eval/c4_en-validation/CrossEntropyLoss"]].dropna().to_numpy(float)
         yield f"ladder|{name}", part[:, 0], part[:, 1]
 
 
-def public_curves(cuts: tuple[float, ...] = (4.0, 8.0, 16.0), skip: float = 0.01) -> Iterator[LongCurve]:
+def public_curves(
+    cuts: tuple[float, ...] = (4.0, 8.0, 16.0), *, skip: float = 0.01, part: int = 0
+) -> Iterator[LongCurve]:
     """Public curves outside the benchmark, fitted up to a fraction 1/cut of their range of x.
+
+    Part 0 is what the rule of `auto` was developed on, part 1 was not looked at before it was fixed.
 
     Rows below `skip` of the largest x are left out where enough others remain: warm-up is another law.
     """
-    for name, x, y in _whole_curves():
+    for name, x, y in _whole_curves(part):
         x, y = _thinned(x, y)
         if np.sum(x >= skip * x.max()) >= 20:
             x, y = x[x >= skip * x.max()], y[x >= skip * x.max()]

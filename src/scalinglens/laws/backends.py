@@ -20,8 +20,25 @@ __all__ = ["javascript_function", "kernel_sums", "numpy_function"]
 Arrays = tuple[Any, ...]
 
 
+_ONE_CALL = 300  # numbers up to which one call of a slow function beats eight of fast ones
+
+
 def _log_sum_exp(*parts: Any) -> Any:
     """ln sum exp of two or more arrays or numbers; a term of -inf is an absent term, also where all are absent."""
+    if len(parts) == 2:
+        first, second = parts
+        if getattr(first, "size", 1) + getattr(second, "size", 1) < _ONE_CALL:
+            return np.logaddexp(first, second)
+        top = np.maximum(first, second)
+        apart = first - second
+        np.abs(apart, out=apart)
+        np.negative(apart, out=apart)
+        np.exp(apart, out=apart)
+        apart += 1.0
+        np.log(apart, out=apart)
+        apart += top
+        finite = np.isfinite(top)
+        return apart if finite.all() else np.where(finite, apart, top)
     top = parts[0]
     for part in parts[1:]:
         top = np.maximum(top, part)

@@ -45,7 +45,7 @@ USUAL = 0.5  # for the other laws
 FREE_REFITS = 25  # Newton steps of a refit that starts at the optimum: more do not move its predictions
 STARTS = {"M1": 1, "M2": 2, "M3": 2, "two powers": 4, "M4": 4, "broken": 4, "stretched": 4}
 UNLIKELY = 0.02  # that a law holds exactly: below this nobody believes it
-LEAST_SHARE = 0.005  # of a member
+LEAST_SHARE = 0.02  # of a member
 FLAT = 2.0  # a trend must lower the log likelihood per parameter by this much, or there is nothing to forecast
 
 
@@ -106,22 +106,29 @@ def pool_curve(
     labels = np.arange(len(curve.x)) if groups is None else groups[order]
     alike = given / given.mean()
     with single_threaded_blas():
-        laws = curve_laws(curve.x, curve.y) | exact_laws(curve.x)
+        exact_only = exact_laws(curve.x)
+        laws = curve_laws(curve.x, curve.y) | exact_only
         designs = {
             name: Design.build(law, Loss("squares"), (curve.x,), curve.y, alike, {}) for name, law in laws.items()
         }
-        whole: dict[str, Refits] = {}
-        for count, (name, design) in enumerate(designs.items()):
-            whole[name] = refits(design, given[None], starts=STARTS[name], seed=seed)
-            if progress:
-                progress(count + 1, 2 * len(laws))
-        noise, ratio = _noise(curve, designs, whole)
-        k = float(np.clip(ratio / CLEAN, *BOUNDS))
+        # all weightings of a law make one batch, but those of recency wait for the noise, which the most flexible law tells
+        last = "broken" if "broken" in laws else "M2"
         edges = origins_of(curve.size, LEAST)
         known = np.vstack([np.ones(len(curve.x), bool), *(curve.size <= edge + 1e-9 for edge in edges)])
-        members = _members(curve, designs, whole, given, known, k, seed)
-        if progress:
-            progress(2 * len(laws), 2 * len(laws))
+        equal = given * known
+        ends = {last: _followed(designs[last], last, curve, equal, seed)}
+        noise, ratio = _noise(curve, designs[last], ends[last])
+        k = float(np.clip(ratio / CLEAN, *BOUNDS))
+        recent = equal * np.stack([_recency_known(curve.x, mask, k) for mask in known])
+        for count, (name, design) in enumerate(designs.items()):
+            if name == last:
+                ends[name] = _joined(ends[name], _followed(design, name, curve, recent, seed, also=ends[name].u[:1]))
+            else:
+                both = equal if name in exact_only else np.vstack([equal, recent])
+                ends[name] = _followed(design, name, curve, both, seed)
+            if progress:
+                progress(count + 1, len(laws))
+        members = _members(curve, designs, ends, equal, recent)
         tested = _back_test(curve, members, edges, noise)
         kept = np.array([member.shares[0] >= LEAST_SHARE for member in members])
         final = np.array([member.shares[0] for member in members])
@@ -187,10 +194,9 @@ def pool_curve(
 # ---- fitting ----------------------------------------------------------------------------------------------------------
 
 
-def _noise(curve: Curve, designs: Mapping[str, Design], whole: Mapping[str, Refits]) -> tuple[float, float]:
+def _noise(curve: Curve, design: Design, ends: Refits) -> tuple[float, float]:
     """Scatter of ln y from neighbouring residuals of the most flexible law, and the range of ln y relative to it."""
-    name = "broken" if "broken" in designs else "M2"
-    residuals = designs[name].residuals(whole[name].u)[0]
+    residuals = design.residuals(ends.u[:1])[0]
     rows = len(residuals)
     # differences leave out what bends slowly; the parameters of the law took their share of the rest
     scatter = np.sqrt(np.mean(np.diff(residuals) ** 2) / 2 * rows / max(rows - 5, 1.5))
@@ -199,45 +205,38 @@ def _noise(curve: Curve, designs: Mapping[str, Design], whole: Mapping[str, Refi
     return noise, span / noise
 
 
+def _recency_known(x: np.ndarray, known: np.ndarray, k: float) -> np.ndarray:
+    """Recency weights of the runs known at an origin, zero for the others."""
+    found = np.zeros(len(x))
+    found[known] = recency(x[known], k)
+    return found
+
+
 def _members(
-    curve: Curve,
-    designs: Mapping[str, Design],
-    whole: Mapping[str, Refits],
-    given: np.ndarray,
-    known: np.ndarray,
-    k: float,
-    seed: int,
+    curve: Curve, designs: Mapping[str, Design], ends: Mapping[str, Refits], equal: np.ndarray, recent: np.ndarray
 ) -> list[_Member]:
     """The laws under recency weights, and those that may hold exactly with all runs alike, with shares at each origin."""
-    recent = np.zeros(known.shape)
-    for row, mask in zip(recent, known, strict=True):
-        row[mask] = given[mask] * recency(curve.x[mask], k)
-    equal = given * known
-    ends = {}
-    for name in designs:
-        if name != "stretched":
-            ends[name] = _followed(designs[name], name, curve, recent, known, seed, whole[name].u)
-    errors = np.stack([_standard_errors(designs[name], ends[name], recent) for name in ends])
-    shares = _shares(errors, list(ends), float(np.ptp(np.log(curve.y))))
-    first = _exact(curve, designs, whole, equal[:1])
-    parts: dict[str, Refits] = {}
-    exact = np.zeros((len(designs), len(known)))
-    if first.max() >= UNLIKELY:
-        for name in designs:
-            later = _followed(designs[name], name, curve, equal[1:], known[1:], seed, whole[name].u)
-            parts[name] = _joined(whole[name], later)
-        exact = _exact(curve, designs, parts, equal)
+    origins = len(equal)
+    alike = {name: _part(found, slice(0, origins)) for name, found in ends.items()}
+    later = {name: _part(ends[name], slice(origins, None)) for name in designs if len(ends[name].u) > origins}
+    errors = np.stack([_standard_errors(designs[name], found, recent) for name, found in later.items()])
+    shares = _shares(errors, list(later), float(np.ptp(np.log(curve.y))))
+    exact = _exact(curve, designs, alike, equal)
     left = 1.0 - exact.sum(axis=0)
     found = [
-        _Member(name, True, replace(designs[name], weights=recent[0] / recent[0].mean()), ends[name], left * share)
-        for name, share in zip(ends, shares, strict=True)
+        _Member(name, True, replace(designs[name], weights=recent[0] / recent[0].mean()), later[name], left * share)
+        for name, share in zip(later, shares, strict=True)
     ]
     found += [
-        _Member(name, False, designs[name], parts[name], share)
+        _Member(name, False, designs[name], alike[name], share)
         for name, share in zip(designs, exact, strict=True)
         if share.any()
     ]
     return [member for member in found if np.isfinite(member.ends.value[0])]
+
+
+def _part(ends: Refits, which: slice) -> Refits:
+    return Refits(ends.u[which], ends.value[which], ends.converged[which], ends.starts, ends.agree[which])
 
 
 def _exact(curve: Curve, designs: Mapping[str, Design], ends: Mapping[str, Refits], equal: np.ndarray) -> np.ndarray:
@@ -263,17 +262,17 @@ def _joined(first: Refits, later: Refits) -> Refits:
 
 
 def _followed(
-    design: Design, name: str, curve: Curve, seen: np.ndarray, known: np.ndarray, seed: int, also: np.ndarray
+    design: Design, name: str, curve: Curve, weights: np.ndarray, seed: int, also: np.ndarray | None = None
 ) -> Refits:
-    """Ends under weights at all origins; a break must lie among the runs known at each."""
-    lower, upper = np.tile(design.lower, (len(seen), 1)), np.tile(design.upper, (len(seen), 1))
+    """Ends under each weighting; a break must lie among the runs that have weight."""
+    lower, upper = np.tile(design.lower, (len(weights), 1)), np.tile(design.upper, (len(weights), 1))
     if "d1" in design.law.parameters:
         place = design.law.parameters.index("d1")
-        for row, mask in enumerate(known):
-            if len(np.unique(curve.x[mask])) >= 2:
-                low, high = break_range(curve.x[mask])
+        for row, seen in enumerate(weights > 0):
+            if len(np.unique(curve.x[seen])) >= 2:
+                low, high = break_range(curve.x[seen])
                 lower[row, place], upper[row, place] = np.log(min(low, high)), np.log(max(low, high))
-    return refits(design, seen, starts=STARTS[name], seed=seed, also=also, lower=lower, upper=upper)
+    return refits(design, weights, starts=STARTS[name], seed=seed, also=also, lower=lower, upper=upper)
 
 
 def _standard_errors(design: Design, ends: Refits, seen: np.ndarray) -> np.ndarray:
