@@ -1,4 +1,4 @@
-"""Whether a law holds all along a curve: by made curves that follow one and ones that do not, and by the formula worked by hand."""
+"""Whether a law holds all along a curve: made curves that follow one or do not, and the formula worked by hand."""
 
 from __future__ import annotations
 
