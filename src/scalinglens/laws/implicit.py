@@ -43,7 +43,7 @@ _CLOSED = (1e8, -1100.0, 800.0)
 _OPEN = (300.0, -300.0, 300.0)  # without an upper end: y between low + 1e-130 and low + 1e130
 _STEPS = 200
 _FREE_STEPS = 8
-_CLOSE = 1e-5  # a last step of this size leaves an error of its square, which the final correction squares again
+_CLOSE = 1e-7  # a last step of this size leaves an error of its square, which the final correction squares again
 
 
 def compile_root(
@@ -120,7 +120,7 @@ def bracketed_root(function: Callable[[Any], tuple[Any, Any]], far: float, low: 
         low, high: where it matters: a root beyond is as good as the end itself.
 
     Returns:
-        The roots; NaN where there is none. A last step of 1e-5 leaves an error of about its square.
+        The roots; NaN where there is none. A last step of 1e-7 leaves an error of about its square.
 
     Cost: about eight calls; at most 202.
 
