@@ -68,8 +68,8 @@ def _coverage(found: dict[str, Any]) -> list[str]:
         return [f"{a:.1%}, {w:.3f}, {s:.3f}" for a, w, s in parts]
 
     worlds = max(row["worlds"] for row in found["rows"])
-    both = [kind for kind in MISSPECIFIED if (kind, "auto") in rows]
     single = "parametric (default)"
+    both = [kind for kind in MISSPECIFIED if {(kind, "auto"), (kind, single)} <= set(rows)]
     fewest = min((rows[kind, "auto"]["worlds"] for kind in both), default=0)
     return [
         "## Intervals of a new run",
