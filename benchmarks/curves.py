@@ -13,8 +13,8 @@ curves.csv (every curve).
 
 The first constants of `auto` were fixed before it was scored here (see `scalinglens/fit/curves/rule.py`), but the held-out ends
 were scored five times in full: repairs of the minimiser at bounds, and fewer starts for M4 and the broken law (chosen for speed,
-with scores in view), came in between. The last of these scorings gave .01173 .03130 .00078 .01181 (BB IC LM NMT), mean .02645. The
-rule was then changed for long forecasts, without a look at these ends, and scored once more: what is recorded.
+with scores in view), came in between. The last of these gave .01173 .03130 .00078 .01181 (BB IC LM NMT), mean .02645. The rule
+was then changed for long forecasts, without a look at these ends, and scored once more: what is recorded.
 
 `auto` remains behind M4 on BIG-bench and behind the broken law on translation; docs/trust.md has the paired tests.
 """
