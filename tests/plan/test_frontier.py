@@ -106,7 +106,8 @@ def test_draws_numerically(chinchilla_fit):
     short, long = Solver(stated), Solver(stated, closed=False)
     a = short.drawn(budgets, short.estimate(budgets))["params"]
     b = long.drawn(budgets, long.estimate(budgets))["params"]
-    np.testing.assert_allclose(a, b, rtol=0, atol=1e-8)
+    # where a valley is flat to rounding: the square root of the machine's precision, a few times
+    np.testing.assert_allclose(a, b, rtol=0, atol=1e-7)
 
 
 def test_pool(chinchilla_pool):
