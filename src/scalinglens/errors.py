@@ -26,7 +26,9 @@ __all__ = [
     "SavedFitError",
     "ScalingLensError",
     "ScheduleError",
+    "TheoryError",
     "UnknownLawError",
+    "WorldError",
     "did_you_mean",
 ]
 
@@ -95,6 +97,14 @@ class OutputError(ScalingLensError, OSError):
 
 class SavedFitError(ScalingLensError, ValueError):
     """A saved fit is truncated, altered, or written by an unknown version."""
+
+
+class WorldError(ScalingLensError, ValueError):
+    """A world cannot be made: a spectrum whose sum diverges, a graph without edges, a text that is too short."""
+
+
+class TheoryError(ScalingLensError, ValueError):
+    """A solvable model is asked for something outside its domain: a size that is not positive, a step that diverges."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
