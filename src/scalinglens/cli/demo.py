@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scalinglens.fit import Fit
-    from scalinglens.theory.random_features import RandomFeatures
+    from scalinglens.theory.random_features.problem import RandomFeatures
 
 __all__ = ["Demo", "parse"]
 
@@ -58,10 +58,9 @@ class Demo:
 
         from scalinglens.fit import fit
         from scalinglens.runs import read_runs
-        from scalinglens.theory.random_features import RandomFeatures
-        from scalinglens.theory.simulate import train_ladder, train_runs
+        from scalinglens.theory.ladder import default_problem, train_ladder, train_runs
 
-        problem = RandomFeatures()
+        problem = default_problem()
         print("training the ladder, then larger models to be predicted ...", file=screen, flush=True)
         with bar("training the ladder") as progress:
             ladder = train_ladder(problem, seed=self.seed, progress=progress)
@@ -135,10 +134,10 @@ def _verdict(fit: Fit, table: pd.DataFrame, problem: RandomFeatures) -> dict[str
             "inside": int(inside.sum()),
             "runs": len(table),
             "mean_relative_error": float((error / table.loss).mean()),
-            "mean_relative_error_above_floor": float((error / (table.loss - problem.noise)).mean()),
+            "mean_relative_error_above_floor": float((error / (table.loss - float(problem.noise))).mean()),
             "mean_half_width": _plain(float(((table.high - table.low) / 2 / table.predicted).mean())),
         },
-        "theory": {"E": problem.noise, "alpha": problem.width_exponent, "beta": problem.steps_exponent},
+        "theory": {"E": float(problem.noise), "alpha": problem.width_exponent, "beta": problem.time_exponent},
     }
 
 

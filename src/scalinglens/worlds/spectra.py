@@ -127,7 +127,9 @@ def power_law(source: float, capacity: float, modes: float = math.inf) -> Spectr
         raise WorldError(f"modes is {modes!r}; it is a whole number of at least 1, or inf")
     if math.isinf(modes) and min(a, b) <= 1:
         name, value = ("source", a) if a <= 1 else ("capacity", b)
-        raise WorldError(f"{name} is {value:g}, so the sum over endless modes diverges; take {name} > 1 or finite modes")
+        raise WorldError(
+            f"{name} is {value:g}, so the sum over endless modes diverges; take {name} > 1 or finite modes"
+        )
     known = {"source": a, "capacity": b, "modes": float(modes)}
     if modes <= EXACT:
         k = np.arange(1.0, modes + 1.0)

@@ -1,12 +1,12 @@
 """The dynamical model of random features (Bordelon, Atanasov and Pehlevan 2024), solved by contour integrals.
 
-    problem.py        the question: spectrum, model size, samples, noise
-    solve.py          the verb: losses at any times, with an accuracy
-    renormalised.py   the scalar map s = z (1 - D/P)(1 - D/N)
-    correlations.py   two-point functions in closed form
-    optimizers.py     gradient flow, descent, momentum, weight decay as contours
-    static.py         the limits of late times
-    one_pass.py       stochastic gradient descent on fresh batches
-    exponents.py      what grows and falls how fast, by regime
-    frontier.py       the best size at each compute
+problem.py        the question: spectrum, model size, samples, noise
+solve.py          the verb: losses at any times, with an accuracy
+renormalised.py   the scalar map s = z (1 - D/P)(1 - D/N)
+correlations.py   two-point functions in closed form
+optimizers.py     gradient flow, descent, momentum, weight decay as contours
+static.py         the limits of late times
+one_pass.py       stochastic gradient descent on fresh batches
+exponents.py      what grows and falls how fast, by regime
+frontier.py       the best size at each compute
 """

@@ -7,8 +7,8 @@ With dD = (D - D')/(z' - z), dV alike, d2 = D' - z dD, v2 = V' - z dV, the corre
 
 where w = e^(s t) for gradient flow. Y is symmetric and real on the real axis, so a double sum over all pairs of nodes is, up to
 the error of the rule itself, four times the real part of the sum over the pairs of a set that holds one of each conjugate
-couple, upper and lower in turn: a quarter of the pairs. The cross-correlation of two models that share features, or data, or neither, has the
-same form. Derivation: docs/theory/random_features.md.
+couple, upper and lower in turn: a quarter of the pairs. The cross-correlation of two models that share features, or data, or
+neither, has the same form. Derivation: docs/theory/random_features.md.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def correlation(
 
 
 def bilinear(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return the double sum over all nodes of left_i M_ij right_j [batch, T] from alternating ones: M [batch, n, n], weights [n, T]."""
+    """Return sum_ij left_i M_ij right_j over all nodes [batch, T], from alternating ones: M [batch, n, n], weights [n, T]."""
     return 4.0 * np.real(np.sum(left * np.matmul(matrix, right), axis=-2))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalinglens.errors import TheoryError
-from scalinglens.worlds.spectra import Spectrum, power_law
+from scalinglens.worlds.spectra import Spectrum
 
 __all__ = ["RandomFeatures"]
 

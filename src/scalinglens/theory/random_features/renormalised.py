@@ -31,7 +31,7 @@ class Renormalised:
     Nodes are solved in the upper half plane; `alternating` moves every second one to its complex conjugate.
 
     Attributes:
-        s: nodes [n]. z: their images. delta: z - kappa. kappa: [batch].
+        s: nodes [n] or [batch, n]. z: their images. delta: z - kappa. kappa: [batch].
         D, V: sum lambda/(z + lambda), sum lambda w^2/(z + lambda).
         hD, hV: (D(kappa) - D(z))/delta, and the same of V.
         dD, dV: -dD/dz, -dV/dz. tD, tV: half of their second derivatives.
@@ -56,7 +56,6 @@ class Renormalised:
     R3: np.ndarray
     slope: np.ndarray
     gap: np.ndarray
-
 
     def alternating(self) -> Renormalised:
         """The same with every second node in the lower half plane."""
@@ -114,7 +113,7 @@ def renormalise(spectrum: Spectrum, features: np.ndarray, samples: np.ndarray, s
     Args:
         spectrum: of the problem.
         features, samples: N and P [batch], inf allowed, not both.
-        s: nodes in the upper half plane [n].
+        s: nodes in the upper half plane, [n] for all or [batch, n].
 
     Returns:
         The `Renormalised` functions.
@@ -208,8 +207,8 @@ def _sums(z: np.ndarray, eigenvalues: np.ndarray, *columns: np.ndarray) -> list[
             found.append(np.matmul(power, part))
             power = power * G
         return found
-    real = z.real[..., None] + eigenvalues
-    imag = np.broadcast_to(z.imag[..., None], real.shape)
+    real = np.real(z)[..., None] + eigenvalues
+    imag = np.broadcast_to(np.imag(z)[..., None], real.shape)
     size = 1.0 / (real * real + imag * imag)
     G = np.stack((real * size, -imag * size))
     found, power = [], G
@@ -223,10 +222,11 @@ def _sums(z: np.ndarray, eigenvalues: np.ndarray, *columns: np.ndarray) -> list[
 
 def _on_real_axis(curve: _Curve, s: np.ndarray) -> np.ndarray:
     """ln delta [batch, n] of the positive numbers |s|, from a table of ln s against ln delta and two steps of Newton's."""
-    size = np.log(np.abs(s))
-    grid = np.linspace(size.min() - 12.0, size.max() + 2.0, _TABLE)
-    table = curve.at(np.broadcast_to(np.exp(grid), (len(curve.kappa), _TABLE))).log_s
-    x = np.stack([np.interp(size, row, grid) for row in table])
+    size = np.broadcast_to(np.log(np.abs(s)), (len(curve.kappa), np.shape(s)[-1]))
+    ends = size.min(axis=-1) - 12.0, size.max(axis=-1) + 2.0
+    grid = np.linspace(*ends, _TABLE, axis=-1)
+    table = curve.at(np.exp(grid)).log_s
+    x = np.stack([np.interp(*row) for row in zip(size, table, grid, strict=True)])
     for _ in range(2):
         point = curve.at(np.exp(x))
         x = x - (point.log_s - size) / point.slope

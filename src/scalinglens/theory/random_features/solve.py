@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scalinglens.errors import TheoryError
+from scalinglens.numerics.contour import hyperbola
 from scalinglens.theory.random_features.correlations import PARTS, bilinear, correlation, gradients, pairs
 from scalinglens.theory.random_features.optimizers import GradientFlow, Optimizer, Rule
 from scalinglens.theory.random_features.problem import RandomFeatures
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from scalinglens.runs import Runs
     from scalinglens.worlds.spectra import Spectrum
 
-__all__ = ["Curves", "solve"]
+__all__ = ["Curves", "solve", "solve_each"]
 
 DIGITS = 8.0  # of the contour; the result has about as many
 TOLERANCE = 1e-6
@@ -105,9 +106,10 @@ class Curves:
         frame = self.to_frame()
         frame["loss"] = frame.test_loss + frame.noise
         columns = {"features": "params", "samples": "tokens_unique", "time": "steps"}
-        keep = [name for name in columns if np.isfinite(frame[name]).all() and (frame[name] > 0).all()]
-        table = frame[[*keep, "loss"]].rename(columns=columns)
-        return read_runs(table[np.isfinite(table.loss)])
+        keep = [name for name in columns if bool(np.all(np.isfinite(frame[name]) & (frame[name] > 0)))]
+        table = {columns.get(name, name): frame[name].to_numpy() for name in (*keep, "loss")}
+        known = np.isfinite(table["loss"])
+        return read_runs({name: values[known] for name, values in table.items()})
 
 
 def solve(
@@ -194,6 +196,36 @@ def solve(
         reshape(split),
         _warnings(test, error, tolerance, problem),
     )
+
+
+def solve_each(problem: RandomFeatures, times: np.ndarray, *, digits: float = DIGITS) -> dict[str, np.ndarray]:
+    """Return the test loss of each problem of a batch at a time of its own, under gradient flow.
+
+    Args:
+        problem: a batch [n] with finite N or P. times: positive and finite [n].
+        digits: of the contour integral.
+
+    Returns:
+        "test", and its logarithmic slopes "times", "features", "samples" [n].
+
+    Cost: a third of a millisecond each.
+    """
+    unit, ds = hyperbola(1.0, 1.0, digits)
+    w = alternate(np.exp(unit) * ds / unit)[:, None]
+    found = {name: np.empty(len(times)) for name in ("test", "times", "features", "samples")}
+    step = max(1, _CHUNK // len(unit) ** 2)
+    for start in range(0, len(times), step):
+        block = slice(start, start + step)
+        N, P, noise, t = (a[block] for a in (problem.features, problem.samples, problem.noise, times))
+        at = renormalise(problem.spectrum, N, P, unit / t[:, None]).alternating()
+        of = pairs(at)
+        C = correlation(of, N, P, noise)
+        test = found["test"][block] = bilinear(C, w, w)[:, 0]
+        moved = at.s[..., None] * w * t[:, None, None]
+        found["times"][block] = 2 * bilinear(C, moved, w)[:, 0] / test
+        for name, matrix in gradients(at, of, N, P, noise).items():
+            found[name][block] = bilinear(matrix, w, w)[:, 0] / test
+    return found
 
 
 def _integrate(
@@ -296,9 +328,7 @@ def _times(times: Any, optimizer: Optimizer) -> np.ndarray:
     return array
 
 
-def _warnings(
-    test: np.ndarray, error: np.ndarray, tolerance: float, problem: RandomFeatures
-) -> tuple[str, ...]:
+def _warnings(test: np.ndarray, error: np.ndarray, tolerance: float, problem: RandomFeatures) -> tuple[str, ...]:
     told: list[str] = []
     with np.errstate(all="ignore"):
         off = ~(error <= tolerance * np.abs(test)) & np.isfinite(test)
@@ -306,7 +336,8 @@ def _warnings(
     if lost.any():
         share = float(np.nanmax(np.where(lost, error / np.maximum(np.abs(test), 1e-300), 0.0)))
         told.append(
-            f"{int(lost.sum())} of {test.size} losses have an estimated error above {tolerance:g}, at most {share:.1g}: raise digits"
+            f"{int(lost.sum())} of {test.size} losses have an estimated error above {tolerance:g}, at most {share:.1g}: "
+            "raise digits"
         )
     elif off.any():
         told.append(
@@ -314,4 +345,3 @@ def _warnings(
             "loss, is known"
         )
     return tuple(told)
-

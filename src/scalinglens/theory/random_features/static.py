@@ -35,7 +35,7 @@ def static_loss(problem: RandomFeatures) -> tuple[np.ndarray, np.ndarray]:
     N, P, noise = (array.ravel() for array in (problem.features, problem.samples, problem.noise))
     few = np.minimum(N, P)
     kappa = resolution(spectrum, few)[:, None]
-    eigenvalues, (trace, power) = spectrum.eigenvalues, spectrum.weights
+    eigenvalues, power = spectrum.eigenvalues, spectrum.weights[1]
     with np.errstate(all="ignore"):
         seen = eigenvalues / (eigenvalues + kappa)
         h = np.where(kappa > 0, kappa / (eigenvalues + kappa), 0.0)

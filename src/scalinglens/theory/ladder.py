@@ -20,9 +20,10 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from scalinglens.errors import ScalingLensError
-from scalinglens.theory.random_features import RandomFeatures
+from scalinglens.theory.random_features.problem import RandomFeatures
+from scalinglens.worlds.spectra import power_law
 
-__all__ = ["HELD_OUT", "LENGTHS", "SIZES", "train", "train_ladder", "train_runs"]
+__all__ = ["HELD_OUT", "LENGTHS", "SIZES", "default_problem", "train", "train_ladder", "train_runs"]
 
 SIZES = (24, 30, 38, 49, 62, 78, 99, 125, 159, 201, 254, 320)
 """Default model sizes: 12 from 24 to 320, equal ratios."""
@@ -40,6 +41,20 @@ CACHE_BYTES = (
 )  # a batch of matrices G that stays in the second-level cache while it is multiplied thousands of times
 
 
+def default_problem(modes: int = 3072) -> RandomFeatures:
+    """Return the problem of the demo: a = 2.25, b = 2, label noise 0.2; widths beyond a quarter of the modes feel their number.
+
+    >>> default_problem().width_exponent, default_problem().time_exponent
+    (1.25, 0.625)
+    """
+    return RandomFeatures(power_law(2.25, 2.0, modes), noise=0.2)
+
+
+def _start(problem: RandomFeatures) -> float:
+    """The loss of weights zero."""
+    return float(problem.noise) + problem.spectrum.signal
+
+
 def train_ladder(
     problem: RandomFeatures | None = None,
     *,
@@ -54,7 +69,7 @@ def train_ladder(
     """Train one model for every size, length and replicate: 288 independent runs by default.
 
     Args:
-        problem: the world to be learned; default `RandomFeatures()`.
+        problem: the world to be learned, of single modes; by default `default_problem()`.
         sizes: model sizes N [params].
         lengths: training lengths [gradient steps].
         replicates: number of independent draws of features and targets for each (size, length).
@@ -71,7 +86,7 @@ def train_ladder(
 
     Cost: sum over runs of 2 targets params^2 steps + 2 modes params^2 operations; by default 6 s on one core.
 
-    >>> frame = train_ladder(RandomFeatures(modes=64), sizes=(4, 8), lengths=(2, 4, 8), replicates=1)
+    >>> frame = train_ladder(default_problem(64), sizes=(4, 8), lengths=(2, 4, 8), replicates=1)
     >>> list(frame.columns), len(frame)
     (['params', 'steps', 'loss', 'seed', 'run'], 6)
     """
@@ -93,11 +108,11 @@ def train_runs(
     A run is determined by (problem, seed, params, steps, replicate) alone: it gives the same bits in any plan.
     Arguments, result and errors are those of `train_ladder`.
 
-    >>> frame = train_runs(RandomFeatures(modes=64), [(8, 20, 0), (8, 5, 0)])
+    >>> frame = train_runs(default_problem(64), [(8, 20, 0), (8, 5, 0)])
     >>> bool(frame.loss[0] < frame.loss[1])
     True
     """
-    problem = problem or RandomFeatures()
+    problem = default_problem() if problem is None else problem
     runs = list(plan)
     for params, steps, copy in runs:
         if params < 1 or steps < 0 or copy < 0:
@@ -114,7 +129,7 @@ def train_runs(
             done += len(batch)
             if progress is not None:
                 progress(done, len(runs))
-    diverged = ~(losses <= problem.noise + problem.target_power.sum())
+    diverged = ~(losses <= _start(problem))
     if diverged.any():
         params, steps, _ = runs[int(np.flatnonzero(diverged)[0])]
         raise ScalingLensError(
@@ -139,7 +154,7 @@ def train(
 ) -> float:
     """Train one model and return its test loss: the same number as its row in a ladder of the same seed.
 
-    >>> problem = RandomFeatures(modes=64)
+    >>> problem = default_problem(64)
     >>> ladder = train_ladder(problem, sizes=(4, 8), lengths=(16,), replicates=1)
     >>> bool(train(problem, params=8, steps=16) == ladder.loss[1])
     True
@@ -153,14 +168,15 @@ def features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw the random features A [params, modes] and targets w* [modes, targets] that belong to one run.
 
-    >>> A, w_star = features(RandomFeatures(modes=64), 8, 100, 0, seed=0, targets=3)
+    >>> A, w_star = features(default_problem(64), 8, 100, 0, seed=0, targets=3)
     >>> A.shape, w_star.shape
     ((8, 64), (64, 3))
     """
     rng = np.random.default_rng([seed, params, steps, replicate])
-    A = rng.standard_normal((params, problem.modes))
-    signs = rng.integers(0, 2, (problem.modes, targets)) * 2.0 - 1.0
-    return A, np.sqrt(problem.target_power / problem.spectrum)[:, None] * signs
+    known = problem.spectrum
+    A = rng.standard_normal((params, len(known.eigenvalues)))
+    signs = rng.integers(0, 2, (len(known.eigenvalues), targets)) * 2.0 - 1.0
+    return A, np.sqrt(known.target_power / known.eigenvalues)[:, None] * signs
 
 
 def _batches(runs: list[tuple[int, int, int]]) -> Iterator[list[int]]:
@@ -180,7 +196,7 @@ def _train_batch(
     params = runs[0][0]
     G = np.empty((len(runs), params, params))
     h = np.empty((len(runs), params, targets))
-    spectrum = problem.spectrum
+    spectrum = problem.spectrum.eigenvalues
     for i, (_, steps, copy) in enumerate(runs):
         A, w_star = features(problem, params, steps, copy, seed=seed, targets=targets)
         scaled = A * np.sqrt(spectrum / params)
@@ -199,4 +215,4 @@ def _train_batch(
             w[:active] += descent[:active]
         # L(w) = L(0) - w.(2h - Gw), averaged over the targets
         gained = np.einsum("rnk,rnk->r", w, 2.0 * h - G @ w) / targets
-    return problem.noise + problem.target_power.sum() - gained
+    return _start(problem) - gained
