@@ -32,6 +32,7 @@ class RandomFeatures:
 
     Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), section 2; sums over modes without the paper's 1/M.
 
+    >>> from scalinglens.worlds.spectra import power_law
     >>> problem = RandomFeatures(power_law(1.5, 1.25), features=[64, 128], samples=256)
     >>> problem.shape, problem.width_exponent, problem.time_exponent
     ((2,), 0.5, 0.4)

@@ -74,7 +74,6 @@ def alternate(values: np.ndarray) -> np.ndarray:
 def resolution(spectrum: Spectrum, size: np.ndarray) -> np.ndarray:
     """Return kappa with sum_k lambda_k/(lambda_k + kappa) = size [batch]; zero where there are not more modes than that.
 
-    >>> from scalinglens.worlds.spectra import power_law
     >>> flat = Spectrum([1.0, 1.0], [1.0, 1.0])
     >>> resolution(flat, np.array([1.0, 2.0])).tolist()
     [1.0, 0.0]
