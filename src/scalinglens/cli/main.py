@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "isoflop": ("Isoflop", "find the best model size of each compute budget, without a law"),
     "downstream": ("Downstream", "forecast the accuracy of a task by way of its loss"),
     "watch": ("Watch", "forecast the final loss of a job that still runs: is it worth continuing?"),
+    "theory": ("Query", "solve models of scaling: curves, frontiers, exponents, checked by simulation"),
     "laws": ("Laws", "list the published laws, or show the card of one"),
     "data": ("Data", "list, fetch or check the public tables that published results rest on"),
 }

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from tyro.conf import Positional, UseAppendAction, arg
 
+from scalinglens.cli.asked import Listed, Query, asked, listed, shown
 from scalinglens.cli.options import number_pairs, pairs, parsed, values
 from scalinglens.errors import OptionError
 from scalinglens.files import PICTURES, check_writable
 from scalinglens.plan.questions import QUESTIONS, question
 
-__all__ = ["Plan", "Query", "parse"]
+__all__ = ["Plan", "parse"]
 
 Flag = Annotated[bool, arg(help_behavior_hint="")]
 File = Annotated[str, arg(metavar="FILE", help_behavior_hint="")]
@@ -111,7 +108,7 @@ class Plan:
         """Do what the options say and return the exit status."""
         if self.plot:
             check_writable(self.plot, PICTURES)
-        return _shown(self._found(), self.plot, self.json)
+        return shown(self._found(), self.plot, self.json)
 
     def _found(self) -> Any:
         if self.methods:
@@ -179,97 +176,15 @@ class Plan:
         )
 
 
-@dataclass(frozen=True)
-class Query:
-    """A question that was asked on the command line, with its answer."""
-
-    plan: Any
-    plot: str = ""
-    json: bool = False
-
-    def run(self) -> int:
-        """Print the answer and return the exit status."""
-        return _shown(self.plan, self.plot, self.json)
-
-
-@dataclass(frozen=True)
-class _Listed:
-    """The questions that can be asked."""
-
-    json: Flag = False
-    """Print JSON and nothing else on stdout."""
-
-    def run(self) -> int:
-        """Print the questions and return the exit status."""
-        if self.json:
-            print(json.dumps({"schema": 1, "questions": {name: q.asks for name, q in QUESTIONS.items()}}, indent=1))
-            return 0
-        width = max(map(len, QUESTIONS))
-        print("scalinglens plan QUESTION [options]; --help after a question lists what it needs\n")
-        for name, known in QUESTIONS.items():
-            print(f"  {name:<{width}}  {known.asks}")
-        return 0
-
-
-def parse(words: Sequence[str]) -> Plan | Query | _Listed:
+def parse(words: Sequence[str]) -> Plan | Query | Listed:
     """Read the words after `scalinglens plan`; a question is asked at once, since its options are those of its function."""
     first = words[0] if words else ""
     if first == "questions":
-        return parsed(_Listed, "plan questions", words[1:])
+        names = {name: known.asks for name, known in QUESTIONS.items()}
+        return parsed(listed("plan", names), "plan questions", words[1:])
     if first in QUESTIONS:
-        return parsed(_asked(first), f"plan {first}", words[1:])
+        return parsed(asked(question(first)), f"plan {first}", words[1:])
     return parsed(Plan, "plan", words)
-
-
-def _asked(name: str) -> Any:
-    """The function of a question with two more options: --plot and --json."""
-    function = question(name)
-    signature = inspect.signature(function, eval_str=True)
-
-    @functools.wraps(function)
-    def asked(**given: Any) -> Query:
-        plot, as_json = given.pop("plot"), given.pop("json")
-        if plot:
-            check_writable(plot, PICTURES)
-        return Query(function(**given), plot, as_json)
-
-    own = [
-        p.replace(annotation=Annotated[_typed(p), arg(metavar=_metavar(p), help_behavior_hint="")])
-        for p in signature.parameters.values()
-    ]
-    drawn = arg(metavar="FILE", help_behavior_hint="", help="Draw the answer here: .png, .pdf or .svg.")
-    printed = arg(help_behavior_hint="", help="Print JSON and nothing else on stdout.")
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    own += [
-        inspect.Parameter("plot", keyword, default="", annotation=Annotated[str, drawn]),
-        inspect.Parameter("json", keyword, default=False, annotation=Annotated[bool, printed]),
-    ]
-    asked.__signature__ = signature.replace(parameters=own, return_annotation=Query)  # type: ignore[attr-defined]
-    asked.__annotations__ = {p.name: p.annotation for p in own}
-    del asked.__wrapped__
-    return asked
-
-
-def _typed(parameter: inspect.Parameter) -> Any:
-    """What the command line reads; a source, of any type in Python, is a name or a file there."""
-    if parameter.annotation is Any:
-        return str | None if parameter.default is None else str
-    return parameter.annotation
-
-
-def _metavar(parameter: inspect.Parameter) -> str:
-    if parameter.annotation is Any:
-        return "FIT.json|LAW"
-    kind = str(parameter.annotation)
-    return "QUANTITY" if "float" in kind and "str" in kind else "TEXT" if "str" in kind else "NUMBER"
-
-
-def _shown(found: Any, plot: str, as_json: bool) -> int:
-    print(json.dumps(found.to_dict(), indent=1) if as_json else found)
-    if plot:
-        found.plot(plot)
-        print(f"\npicture written to {plot}", file=sys.stderr if as_json else sys.stdout)
-    return 0
 
 
 def _ends(name: str, text: str) -> tuple[str | None, str | None]:

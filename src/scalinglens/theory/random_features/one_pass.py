@@ -19,7 +19,7 @@ from scalinglens.numerics.volterra import solve_volterra
 from scalinglens.theory.random_features.correlations import bilinear, pairs
 from scalinglens.theory.random_features.optimizers import GradientDescent
 from scalinglens.theory.random_features.problem import RandomFeatures
-from scalinglens.theory.random_features.renormalised import alternate, edge_of, renormalise
+from scalinglens.theory.random_features.renormalised import edge_of, renormalise
 from scalinglens.theory.random_features.solve import solve
 from scalinglens.worlds.spectra import Spectrum
 
@@ -137,9 +137,8 @@ def _memory(problem: RandomFeatures, times: np.ndarray, descent: GradientDescent
     found[times == 0] = trace @ eigenvalues + spectrum.trace**2 / N[0]
     inner = np.flatnonzero(times > 0)
     for rule in descent.rules(times[inner], float(edge_of(spectrum, N, P)[0]), digits):
-        at = renormalise(spectrum, N, P, rule.s).alternating()
+        at = renormalise(spectrum, N, P, rule.s)
         of = pairs(at)
         matrix = of.d2 + of.zz * of.dD**2 / (N[0] - of.d2)
-        w = alternate(rule.weights.T).T
-        found[inner[rule.which]] = bilinear(matrix[0], w, w)
+        found[inner[rule.which]] = bilinear(matrix[0], rule.weights, rule.weights)
     return found

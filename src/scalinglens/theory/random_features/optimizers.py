@@ -99,11 +99,8 @@ class WeightDecay:
         s, ds = hyperbola(float(times.min()), late, digits)
         weights = s[:, None] / (s - rho)[:, None] * np.exp(np.outer(s - rho, times)) * ds[:, None]
         # inside the contour the pole at rho is counted with its residue, which the node must take back
-        crossing = float(np.real(s[0]))
-        inside = np.exp(-0.0 * times) if crossing > rho else np.zeros_like(times)
-        own = rho * (1.0 - inside)
-        nodes = np.concatenate((s, [complex(rho)]))
-        return [Rule(nodes, np.concatenate((weights, own[None].astype(complex) / 2)), np.arange(len(times)))]
+        own = np.full((1, len(times)), 0.0 if np.real(s[0]) > rho else rho / 2, dtype=complex)
+        return [Rule(np.append(s, rho), np.concatenate((weights, own)), np.arange(len(times)))]
 
 
 @dataclass(frozen=True)

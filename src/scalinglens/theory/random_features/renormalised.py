@@ -10,13 +10,13 @@ angle of s, stays on the physical branch. Derivation: docs/theory/random_feature
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from scalinglens.worlds.spectra import Spectrum
 
-__all__ = ["Renormalised", "alternate", "edge_of", "renormalise", "resolution"]
+__all__ = ["Renormalised", "edge_of", "renormalise", "resolution"]
 
 _TURNS = 4  # steps from the real axis to the angle of s
 _POLISH = 8
@@ -27,8 +27,6 @@ _TABLE = 64
 @dataclass(frozen=True, eq=False)
 class Renormalised:
     """One-point functions at the nodes s of a contour, for a batch of sizes; arrays are [batch, n] unless said otherwise.
-
-    Nodes are solved in the upper half plane; `alternating` moves every second one to its complex conjugate.
 
     Attributes:
         s: nodes [n] or [batch, n]. z: their images. delta: z - kappa. kappa: [batch].
@@ -56,19 +54,6 @@ class Renormalised:
     R3: np.ndarray
     slope: np.ndarray
     gap: np.ndarray
-
-    def alternating(self) -> Renormalised:
-        """The same with every second node in the lower half plane."""
-        kept = {"kappa": self.kappa, "gap": self.gap}
-        moved = {f.name: alternate(getattr(self, f.name)) for f in fields(self) if f.name not in kept}
-        return Renormalised(**moved, **kept)
-
-
-def alternate(values: np.ndarray) -> np.ndarray:
-    """Return values with every second one along the last axis replaced by its complex conjugate."""
-    found = values.copy()
-    found[..., 1::2] = found[..., 1::2].conj()
-    return found
 
 
 def resolution(spectrum: Spectrum, size: np.ndarray) -> np.ndarray:
@@ -122,7 +107,7 @@ def renormalise(spectrum: Spectrum, features: np.ndarray, samples: np.ndarray, s
     kappa = resolution(spectrum, np.minimum(features, samples))
     curve = _Curve(spectrum, features, samples, kappa)
     x = _on_real_axis(curve, s)
-    size, angle = np.log(np.abs(s)), np.angle(s)
+    size, angle = np.log(np.abs(s)), np.abs(np.angle(s))  # a minus zero must not turn pi into -pi
     for turn in range(1, _TURNS + 1):
         point = curve.at(np.exp(x))
         x = x - (point.log_s - (size + 1j * angle * (turn / _TURNS))) / point.slope

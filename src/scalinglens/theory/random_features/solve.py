@@ -15,7 +15,7 @@ from scalinglens.numerics.contour import hyperbola
 from scalinglens.theory.random_features.correlations import PARTS, bilinear, correlation, gradients, pairs
 from scalinglens.theory.random_features.optimizers import GradientFlow, Optimizer, Rule
 from scalinglens.theory.random_features.problem import RandomFeatures
-from scalinglens.theory.random_features.renormalised import alternate, edge_of, renormalise
+from scalinglens.theory.random_features.renormalised import edge_of, renormalise
 from scalinglens.theory.random_features.static import static_loss
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ DIGITS = 8.0  # of the contour; the result has about as many
 TOLERANCE = 1e-6
 _CHUNK = 1 << 19  # complex numbers of one block of two-point functions: more would leave the cache
 _ROUNDING = 1e-15
+_SAFETY = 10.0  # the errors of the two rules have different factors in front
+_MORE_DIGITS = 4.0
+_RESOURCES = ("times", "features", "samples")
+_DECADES = 2.0  # of a window in which doubtful losses are solved again
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,45 +161,69 @@ def solve(
     N, P, noise = (array.reshape(size) for array in (problem.features, problem.samples, problem.noise))
     inner = np.flatnonzero((times > 0) & np.isfinite(times))
     T = len(times)
-    test, train, error = np.empty((size, T)), np.empty((size, T)), np.zeros((size, T))
-    drawn = {name: np.full((size, T), np.nan) for name in ("times", "features", "samples")} if slopes else {}
-    split = {name: np.empty((size, T)) for name in PARTS[1:]} if parts else {}
-    _ends(problem, times, test, train, split, optimizer)
+    store = _Store.empty(size, T, slopes, parts)
+    _ends(problem, times, store)
     endless = np.isinf(N) & np.isinf(P)
-    if len(inner):
-        _no_bottleneck(problem, optimizer, times, inner, endless, noise, test, train, drawn, split)
-        finite = np.flatnonzero(~endless)
-        if len(finite):
-            edge = float(edge_of(problem.spectrum, N[finite], P[finite]).max()) if optimizer.discrete else math.inf
-            for rule in optimizer.rules(times[inner], edge, digits):
-                at = inner[rule.which]
-                step = max(1, _CHUNK // len(rule.s) ** 2)
-                for start in range(0, len(finite), step):
-                    block = finite[start : start + step]
-                    found = _integrate(problem.spectrum, N[block], P[block], noise[block], rule, slopes, parts)
-                    where = np.ix_(block, at)
-                    test[where], train[where], error[where] = found["test"], found["train"], found["error"]
-                    for name, kept in split.items():
-                        kept[where] = found[name]
-                    for name, kept in drawn.items():
-                        scale = times[at] if name == "times" and not optimizer.discrete else 1.0
-                        if name in found:
-                            kept[where] = found[name] * scale / found["test"]
+    if len(inner) and endless.any():
+        _no_bottleneck(problem, optimizer, times, inner, endless, store)
+    finite = np.flatnonzero(~endless)
+    if len(inner) and len(finite):
+        edge = float(edge_of(problem.spectrum, N[finite], P[finite]).max()) if optimizer.discrete else math.inf
+
+        def fill(configurations: np.ndarray, at: np.ndarray, precision: float) -> None:
+            for rule in optimizer.rules(times[at], edge, precision):
+                step = max(1, _CHUNK // (2 * len(rule.s) ** 2))
+                for start in range(0, len(configurations), step):
+                    block = configurations[start : start + step]
+                    found = _integrate(
+                        problem.spectrum, N[block], P[block], noise[block], rule, precision, slopes, parts
+                    )
+                    store.put(block, at[rule.which], found)
+
+        fill(finite, inner, digits)
+        # where losses of one window differ by many orders, the small ones lose digits: again, closer and with more
+        doubtful = store.values["error"] > tolerance * np.abs(store.values["test"])
+        for window in _windows(times, inner[doubtful[:, inner].any(axis=0)]):
+            fill(np.flatnonzero(doubtful[:, window].any(axis=1)), window, digits + _MORE_DIGITS)
     shape = (*problem.shape, T)
-    reshape = lambda named: {name: value.reshape(shape) for name, value in named.items()}  # noqa: E731
-    if slopes and optimizer.discrete:
-        drawn.pop("times")
-    return Curves(
-        problem,
-        optimizer,
-        times,
-        test.reshape(shape),
-        train.reshape(shape),
-        error.reshape(shape),
-        reshape(drawn),
-        reshape(split),
-        _warnings(test, error, tolerance, problem),
-    )
+    values = {name: value.reshape(shape) for name, value in store.values.items()}
+    drawn = {name: values.pop(f"slope_{name}") / values["test"] for name in _RESOURCES} if slopes else {}
+    if slopes:
+        drawn["times"] = drawn["times"] * times
+        if optimizer.discrete:
+            del drawn["times"]
+    warned = _warnings(store.values["test"], store.values["error"], tolerance, problem)
+    test, train, error = (values.pop(name) for name in ("test", "train", "error"))
+    return Curves(problem, optimizer, times, test, train, error, drawn, values, warned)
+
+
+@dataclass(frozen=True, eq=False)
+class _Store:
+    """What is found, name -> [problems, times]."""
+
+    values: dict[str, np.ndarray]
+
+    @staticmethod
+    def empty(size: int, T: int, slopes: bool, parts: bool) -> _Store:
+        names = ["test", "train", *(PARTS[1:] if parts else ())]
+        values = {name: np.full((size, T), np.nan) for name in names} | {"error": np.zeros((size, T))}
+        values |= {f"slope_{name}": np.full((size, T), np.nan) for name in _RESOURCES} if slopes else {}
+        return _Store(values)
+
+    def put(self, problems: np.ndarray, at: np.ndarray, found: Mapping[str, np.ndarray]) -> None:
+        for name, kept in self.values.items():
+            kept[np.ix_(problems, at)] = found[name]
+
+
+def _windows(times: np.ndarray, which: np.ndarray) -> list[np.ndarray]:
+    """Numbers of times, in groups that span at most two decades."""
+    order = which[np.argsort(times[which])]
+    found: list[list[int]] = []
+    for i in order:
+        if not found or times[i] > times[found[-1][0]] * 10**_DECADES:
+            found.append([])
+        found[-1].append(int(i))
+    return [np.array(group) for group in found]
 
 
 def solve_each(problem: RandomFeatures, times: np.ndarray, *, digits: float = DIGITS) -> dict[str, np.ndarray]:
@@ -211,13 +239,13 @@ def solve_each(problem: RandomFeatures, times: np.ndarray, *, digits: float = DI
     Cost: a third of a millisecond each.
     """
     unit, ds = hyperbola(1.0, 1.0, digits)
-    w = alternate(np.exp(unit) * ds / unit)[:, None]
+    w = (np.exp(unit) * ds / unit)[:, None]
     found = {name: np.empty(len(times)) for name in ("test", "times", "features", "samples")}
-    step = max(1, _CHUNK // len(unit) ** 2)
+    step = max(1, _CHUNK // (2 * len(unit) ** 2))
     for start in range(0, len(times), step):
         block = slice(start, start + step)
         N, P, noise, t = (a[block] for a in (problem.features, problem.samples, problem.noise, times))
-        at = renormalise(problem.spectrum, N, P, unit / t[:, None]).alternating()
+        at = renormalise(problem.spectrum, N, P, unit / t[:, None])
         of = pairs(at)
         C = correlation(of, N, P, noise)
         test = found["test"][block] = bilinear(C, w, w)[:, 0]
@@ -229,15 +257,25 @@ def solve_each(problem: RandomFeatures, times: np.ndarray, *, digits: float = DI
 
 
 def _integrate(
-    spectrum: Spectrum, N: np.ndarray, P: np.ndarray, noise: np.ndarray, rule: Rule, slopes: bool, parts: bool
+    spectrum: Spectrum,
+    N: np.ndarray,
+    P: np.ndarray,
+    noise: np.ndarray,
+    rule: Rule,
+    digits: float,
+    slopes: bool,
+    parts: bool,
 ) -> dict[str, np.ndarray]:
     """Losses [batch, T] of one contour."""
-    at = renormalise(spectrum, N, P, rule.s).alternating()
+    at = renormalise(spectrum, N, P, rule.s)
     of = pairs(at)
     C = correlation(of, N, P, noise)
-    w = alternate((rule.weights / rule.s[:, None]).T).T
+    w = rule.weights / rule.s[:, None]
     test = bilinear(C, w, w)
-    found = {"test": test, "error": _error(C, w, test) + np.nan_to_num(at.gap, nan=np.inf)[:, None] * np.abs(test)}
+    found = {
+        "test": test,
+        "error": _error(C, w, test, digits) + np.nan_to_num(at.gap, nan=np.inf)[:, None] * np.abs(test),
+    }
     # the train loss is R_1 R_1' (C_0 + noise): the same matrix with other weights
     seen = at.R1[..., None] * w
     found["train"] = bilinear(C, seen, seen) + noise[:, None] * (2 * np.real(seen.sum(axis=-2))) ** 2
@@ -245,42 +283,39 @@ def _integrate(
         for name in PARTS[1:]:
             found[name] = bilinear(correlation(of, N, P, noise, name), w, w)
     if slopes:
-        found["times"] = 2 * bilinear(C, at.s[:, None] * w, w)
-        found |= {name: bilinear(matrix, w, w) for name, matrix in gradients(at, of, N, P, noise).items()}
+        found["slope_times"] = 2 * bilinear(C, rule.s[:, None] * w, w)
+        found |= {f"slope_{name}": bilinear(matrix, w, w) for name, matrix in gradients(at, of, N, P, noise).items()}
     return found
 
 
-def _error(C: np.ndarray, w: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Estimate the error from every third node, whose error is about the cube root of that of all of them."""
-    third = slice(1, None, 3)
-    coarse = 9 * bilinear(C[:, third, third], w[third], w[third])
+def _error(C: np.ndarray, w: np.ndarray, value: np.ndarray, digits: float) -> np.ndarray:
+    """Estimate the error from every second node, whose error is about the square root of that of all of them."""
+    n = len(w)
+    second = np.arange(0, n, 2)
+    columns = np.concatenate((second, n + second))
+    coarse = 4 * bilinear(C[:, second[:, None], columns], w[second], w[second])
     with np.errstate(all="ignore"):
-        size = np.sqrt(np.abs(np.diagonal(C, axis1=1, axis2=2)))
+        size = np.sqrt(np.abs(C[:, np.arange(n), n + np.arange(n)]))
         most = (2 * size @ np.abs(w)) ** 2
         apart = np.abs(coarse - value) / np.abs(value)
-    return np.abs(value) * np.minimum(apart**3, apart) + _ROUNDING * most
+    relative = np.maximum(np.minimum(_SAFETY * apart**2, apart), 10.0**-digits)
+    return np.abs(value) * relative + _ROUNDING * most
 
 
-def _ends(
-    problem: RandomFeatures,
-    times: np.ndarray,
-    test: np.ndarray,
-    train: np.ndarray,
-    split: Mapping[str, np.ndarray],
-    optimizer: Optimizer,
-) -> None:
-    """Fill in time zero and the limit of late times."""
-    start = times == 0
-    test[:, start] = problem.spectrum.signal
-    train[:, start] = problem.spectrum.signal + problem.noise.reshape(-1, 1)
-    for kept in split.values():
-        kept[:, start] = problem.spectrum.signal
-    late = np.isinf(times)
+def _ends(problem: RandomFeatures, times: np.ndarray, store: _Store) -> None:
+    """Fill in time zero and the limit of late times; slopes and parts of the limit are not known in closed form here."""
+    start, late = times == 0, np.isinf(times)
+    signal = problem.spectrum.signal
+    for name, kept in store.values.items():
+        if name == "train":
+            kept[:, start] = signal + problem.noise.reshape(-1, 1)
+        elif name == "error" or name.startswith("slope"):
+            kept[:, start] = 0.0
+        else:
+            kept[:, start] = signal
     if late.any():
-        ends = static_loss(problem)
-        test[:, late], train[:, late] = (end.reshape(-1, 1) for end in ends)
-        for kept in split.values():
-            kept[:, late] = np.nan
+        for name, end in zip(("test", "train"), static_loss(problem), strict=True):
+            store.values[name][:, late] = end.reshape(-1, 1)
 
 
 def _no_bottleneck(
@@ -289,28 +324,23 @@ def _no_bottleneck(
     times: np.ndarray,
     inner: np.ndarray,
     endless: np.ndarray,
-    noise: np.ndarray,
-    test: np.ndarray,
-    train: np.ndarray,
-    drawn: Mapping[str, np.ndarray],
-    split: Mapping[str, np.ndarray],
+    store: _Store,
 ) -> None:
     """N = P = inf: each mode learns by itself, L = sum_k lambda_k w_k^2 p_t(lambda_k)^2."""
-    if not endless.any():
-        return
     x, (_, power) = problem.spectrum.eigenvalues, problem.spectrum.weights
     left = optimizer.filter(x, times[inner])
     loss = (left**2) @ power
     where = np.ix_(endless, inner)
-    test[where] = loss
-    train[where] = loss + noise[endless][:, None]
-    for kept in split.values():
-        kept[where] = loss
-    for name, kept in drawn.items():
-        if name == "times" and isinstance(optimizer, GradientFlow):
-            kept[where] = -2 * times[inner] * ((left**2) @ (power * x)) / loss
-        elif name != "times":
+    noise = problem.noise.reshape(-1)[endless][:, None]
+    for name, kept in store.values.items():
+        if name == "error":
             kept[where] = 0.0
+        elif name == "train":
+            kept[where] = loss + noise
+        elif name == "slope_times":
+            kept[where] = -2 * ((left**2) @ (power * x)) if isinstance(optimizer, GradientFlow) else np.nan
+        else:
+            kept[where] = 0.0 if name.startswith("slope") else loss
 
 
 def _times(times: Any, optimizer: Optimizer) -> np.ndarray:

@@ -1,0 +1,286 @@
+"""The dynamical model as questions with plain numbers: curves, the frontier, the exponents."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from scalinglens.errors import QuantityError, TheoryError, did_you_mean
+from scalinglens.figures.figure import ACCENT, INK, MUTED, Axis, Figure, Line, Mark, Panel, Points
+from scalinglens.quantities import parse_quantity
+from scalinglens.theory.answer import Answer
+from scalinglens.theory.random_features import exponents as tables
+from scalinglens.theory.random_features.frontier import frontier as best
+from scalinglens.theory.random_features.one_pass import one_pass
+from scalinglens.theory.random_features.optimizers import (
+    GradientDescent,
+    GradientFlow,
+    HeavyBall,
+    Nesterov,
+    Optimizer,
+    WeightDecay,
+)
+from scalinglens.theory.random_features.problem import RandomFeatures
+from scalinglens.theory.random_features.solve import solve
+from scalinglens.worlds.spectra import power_law
+
+__all__ = ["OPTIMIZERS", "exponents", "frontier", "random_features"]
+
+Amount = float | str
+OPTIMIZERS = ("gradient-flow", "gd", "heavy-ball", "nesterov", "weight-decay", "sgd")
+_PAPER = "Bordelon, Atanasov and Pehlevan 2024, A Dynamical Model of Neural Scaling Laws, arXiv 2402.01092"
+_PHASES = (
+    "Paquette, Paquette, Xiao and Pennington 2024, 4+3 Phases of Compute-Optimal Neural Scaling Laws, arXiv 2405.15074"
+)
+_RICH = "Bordelon, Atanasov and Pehlevan 2024, How Feature Learning Can Improve Neural Scaling Laws, arXiv 2409.17858"
+
+
+def random_features(
+    *,
+    a: float,
+    b: float,
+    features: Amount = "inf",
+    samples: Amount = "inf",
+    modes: Amount = "inf",
+    noise: float = 0.0,
+    optimizer: str = "gradient-flow",
+    lr: float | None = None,
+    momentum: float | None = None,
+    batch: Amount | None = None,
+    decay: float | None = None,
+    times: str = "1:1e6:13",
+    simulate: int = 0,
+    seed: int = 0,
+) -> Answer:
+    """Test and train loss of random features learned on a power-law spectrum.
+
+    lambda_k = k^-b, lambda_k w_k^2 = k^-a; features N, samples P, any of them inf.
+
+    Args:
+        a: source exponent, above 1: the target's power falls as k^-a.
+        b: capacity exponent, above 1: the eigenvalues fall as k^-b.
+        features: N, the size of the model.
+        samples: P, the size of the training set.
+        modes: M, the number of modes.
+        noise: variance of the label noise.
+        optimizer: gradient-flow, gd, heavy-ball, nesterov, weight-decay or sgd (one pass over fresh batches).
+        lr: learning rate, of all but gradient-flow and weight-decay.
+        momentum: of heavy-ball and nesterov.
+        batch: samples per step of sgd.
+        decay: of weight-decay.
+        times: list A,B,C or range LOW:HIGH:COUNT; inf is allowed in a list; steps for a discrete optimizer.
+        simulate: how many random draws to train beside the theory; needs finite modes.
+        seed: of the draws.
+
+    Returns:
+        times, test_loss (without the label noise), train_loss (with it), and the simulation's mean and standard error.
+
+    Raises:
+        TheoryError, WorldError: what is not positive, does not converge, or does not go together.
+
+    Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092).
+
+    >>> found = random_features(a=1.5, b=1.25, features=128, samples=256, modes=1000, times="1,10,100")
+    >>> found.table["test_loss"].round(6).tolist()
+    [1.326912, 0.585171, 0.401612]
+    """
+    spectrum = power_law(a, b, _amount("modes", modes))
+    problem = RandomFeatures(spectrum, _amount("features", features), _amount("samples", samples), noise)
+    at = _times(times)
+    method = _optimizer(optimizer, lr=lr, momentum=momentum, batch=batch, decay=decay)
+    warnings: tuple[str, ...] = ()
+    if method is None:
+        assert lr is not None  # `_optimizer` refuses sgd without
+        size = _amount("batch", batch)
+        found = one_pass(problem, at, learning_rate=lr, batch=size)
+        table: dict[str, Any] = {"time": at, "test_loss": found.test, "train_loss": np.full(len(at), np.nan)}
+    else:
+        curves = solve(problem, at, method)
+        table = {"time": at, "test_loss": curves.test, "train_loss": curves.train}
+        warnings = curves.warnings
+    document: dict[str, Any] = {
+        "problem": {
+            "a": a,
+            "b": b,
+            "features": float(problem.features),
+            "samples": float(problem.samples),
+            "modes": spectrum.modes,
+            "noise": noise,
+            "optimizer": optimizer,
+            "lr": lr,
+            "momentum": momentum,
+            "batch": None if batch is None else _amount("batch", batch),
+            "decay": decay,
+        },
+        "times": at,
+        "test_loss": table["test_loss"],
+        "train_loss": table["train_loss"],
+    }
+    if simulate:
+        from scalinglens.theory.simulate import simulate as draw
+
+        drawn = draw(problem, at, method, seeds=simulate, seed=seed, **({} if method else {"lr": lr, "batch": batch}))
+        table |= {"simulated": drawn.mean, "stderr": drawn.stderr}
+        document["simulation"] = {"mean": drawn.mean, "stderr": drawn.stderr, "seeds": simulate}
+    sizes = f"N = {problem.features:g}, P = {problem.samples:g}, M = {spectrum.modes:g}"
+    notes = ["theory of leading order: real draws lie a relative 0.3/min(N, P) or so above it"]
+    return Answer(
+        f"random features, a = {a:g}, b = {b:g}, {sizes}, noise {noise:g}, {optimizer}",
+        table,
+        document,
+        notes,
+        warnings,
+        (_PAPER,),
+        _curves_figure(table, f"a = {a:g}, b = {b:g}, {sizes}"),
+    )
+
+
+def frontier(*, a: float, b: float, flops: str = "1e4:1e9:11", samples: Amount = "inf", noise: float = 0.0) -> Answer:
+    """Find the model size that learns best at each compute C = N t.
+
+    Args:
+        a: source exponent. b: capacity exponent.
+        flops: budgets, a list A,B,C or a range LOW:HIGH:COUNT.
+        samples: P, the same everywhere.
+        noise: variance of the label noise.
+
+    Returns:
+        flops, features, times, loss, and their local slopes by ln C.
+
+    Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), section 5.
+
+    >>> frontier(a=1.5, b=1.25, flops="1e7,1e9").table["loss"].round(6).tolist()
+    [0.090021, 0.032384]
+    """
+    found = best(power_law(a, b), _times(flops), samples=_amount("samples", samples), noise=noise)
+    known = tables.exponents(float(a), float(b))
+    notes = [f"predicted: loss ~ C^-{known.compute:.4f}, N ~ C^{known.compute_features:.4f} ({known.regime} task)"]
+    if known.published_compute != known.compute:
+        notes.append(f"the published formula gives C^-{known.published_compute:.4f}; it holds where a - 1 < b")
+    document = {name: value for name, value in found.to_dict().items() if name != "schema"}
+    x = found.flops
+    panels = tuple(
+        Panel(title, Axis("compute N t", "log", "power"), Axis(label, "log", "power"), (Line(x, y, ACCENT),))
+        for title, label, y in (("Loss", "loss", found.loss), ("Model size", "features N", found.features))
+    )
+    figure = Figure(f"Compute-optimal frontier, a = {a:g}, b = {b:g}", panels)
+    return Answer(f"frontier, a = {a:g}, b = {b:g}", _columns(found), document, notes, (), (_PAPER,), figure)
+
+
+def exponents(*, a: float, b: float) -> Answer:
+    """Exponents of the dynamical model by regime, with feature learning, and the phase of one-pass SGD.
+
+    Args:
+        a: source exponent, above 1.
+        b: capacity exponent, above 1.
+
+    Returns:
+        quantity and exponent; positive where the quantity falls or the optimum grows.
+
+    Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092, 2409.17858); Paquette et al. 2024 (arXiv 2405.15074).
+
+    >>> dict(zip(*exponents(a=3, b=1.25).table.values()))["features"]
+    1.25
+    """
+    known = tables.exponents(float(a), float(b))
+    rich = tables.feature_learning_exponents(float(a), float(b))
+    phase = tables.phase(b / 2, (a - b) / 2) if a > b else None
+    values: dict[str, Any] = {name: value for name, value in vars(known).items() if name not in ("source", "capacity")}
+    regime = values.pop("regime")
+    values |= {f"feature_learning_{name}": rich[name] for name in ("time", "compute")}
+    document: dict[str, Any] = {"a": a, "b": b, "regime": regime, "exponents": values}
+    notes = [f"{regime} task"]
+    if phase is not None:
+        document["sgd_phase"] = dict(phase)
+        notes.append(f"one-pass SGD with batch 1: phase {phase['phase']}, loss ~ C^-{phase['compute']:.4f}")
+    if known.features != known.bias_features:
+        notes.append(
+            "a - 1 > b: the published width exponent is that of the bias, the loss of an infinite ensemble; that of one model "
+            "is b"
+        )
+    return Answer(
+        f"exponents, a = {a:g}, b = {b:g}",
+        {"quantity": list(values), "exponent": list(values.values())},
+        document,
+        notes,
+        (),
+        (_PAPER, _RICH, _PHASES),
+    )
+
+
+def _columns(found: Any) -> dict[str, Any]:
+    frame = found.to_frame()
+    return {str(name): frame[name].to_numpy() for name in frame}
+
+
+def _optimizer(
+    name: str, *, lr: float | None, momentum: float | None, batch: Any, decay: float | None
+) -> Optimizer | None:
+    """The optimizer, or None for one-pass SGD; options it does not have are refused."""
+    needs = {
+        "gradient-flow": (),
+        "gd": ("lr",),
+        "heavy-ball": ("lr", "momentum"),
+        "nesterov": ("lr", "momentum"),
+        "weight-decay": ("decay",),
+        "sgd": ("lr", "batch"),
+    }
+    if name not in needs:
+        raise TheoryError(f'there is no optimizer "{name}"{did_you_mean(name, needs)}; there are {", ".join(needs)}')
+    given = {"lr": lr, "momentum": momentum, "batch": batch, "decay": decay}
+    for option, value in given.items():
+        if option in needs[name] and value is None:
+            raise TheoryError(f"{name} needs {option}; give --{option} {'32' if option == 'batch' else '0.1'}")
+        if option not in needs[name] and value is not None:
+            raise TheoryError(f"{name} has no {option}; leave it out, or take another optimizer")
+    made = {
+        "gradient-flow": lambda: GradientFlow(),
+        "gd": lambda: GradientDescent(lr),  # type: ignore[arg-type]
+        "heavy-ball": lambda: HeavyBall(lr, momentum),  # type: ignore[arg-type]
+        "nesterov": lambda: Nesterov(lr, momentum),  # type: ignore[arg-type]
+        "weight-decay": lambda: WeightDecay(decay),  # type: ignore[arg-type]
+        "sgd": lambda: None,
+    }
+    return made[name]()
+
+
+def _amount(name: str, value: Any) -> float:
+    """A number, "inf" or text such as 1e4 or 10k."""
+    if isinstance(value, str) and value.strip().lower() in ("inf", "infinity"):
+        return math.inf
+    try:
+        return parse_quantity(value) if isinstance(value, str) else float(value)
+    except (QuantityError, TypeError, ValueError) as problem:
+        raise TheoryError(f"{name} is {value!r}, which is no number: {problem}; inf is allowed") from None
+
+
+def _times(text: Any) -> np.ndarray:
+    """Numbers from A,B,C or LOW:HIGH:COUNT."""
+    if not isinstance(text, str):
+        return np.atleast_1d(np.asarray(text, dtype=float))
+    if ":" not in text:
+        return np.array([_amount("a value", part) for part in text.split(",")])
+    parts = text.split(":")
+    if len(parts) != 3:
+        raise TheoryError(f"{text!r} is no range; write LOW:HIGH:COUNT such as 1:1e6:13, or a list 1,10,100")
+    low, high, count = (_amount("a value", part) for part in parts)
+    if not (0 < low < high < math.inf and 2 <= count <= 1e5 and count == int(count)):
+        raise TheoryError(f"{text!r} is no range; LOW and HIGH are positive and finite, COUNT is a whole number from 2")
+    return np.geomspace(low, high, int(count))
+
+
+def _curves_figure(table: dict[str, Any], subtitle: str) -> Figure:
+    x = np.asarray(table["time"], dtype=float)
+    shown = np.isfinite(x) & (x > 0)
+    marks: list[Mark] = []
+    for name, colour, label in (("test_loss", ACCENT, "test"), ("train_loss", MUTED, "train")):
+        y = np.asarray(table[name], dtype=float)
+        known = shown & np.isfinite(y) & (y > 0)
+        if known.any():
+            marks.append(Line(x[known], y[known], colour, 1.8, label=label))
+    if "simulated" in table:
+        marks.append(Points(x[shown], np.asarray(table["simulated"])[shown], INK, label="simulated"))
+    panel = Panel("Loss over time", Axis("time", "log", "power"), Axis("loss", "log"), tuple(marks))
+    return Figure("Random features", (panel,), subtitle)
