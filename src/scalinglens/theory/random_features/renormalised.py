@@ -151,7 +151,7 @@ class _Curve:
         R1, R3 = (self._response(size, delta, D, hD) for size in (self.samples, self.features))
         slope = delta / z + delta * dD * ((1 / self.samples)[:, None] / R1 + (1 / self.features)[:, None] / R3)
         # for z above the axis each factor is too, so the sum of their angles is the angle of s
-        return _Point(z, R1, R3, np.log(z) + np.log(R1) + np.log(R3), slope)
+        return _Point(z, R1, R3, _log(z) + _log(R1) + _log(R3), slope)
 
     def functions(self, delta: np.ndarray) -> dict[str, np.ndarray]:
         """All one-point functions at delta [batch, n]."""
@@ -173,6 +173,11 @@ class _Curve:
         at_kappa = 1.0 - np.minimum(self.features, self.samples)[:, None] * inverse
         near = np.abs(delta) < self.kappa[:, None]
         return np.where(near, at_kappa + delta * hD * inverse, 1.0 - D * inverse)
+
+
+def _log(x: np.ndarray) -> np.ndarray:
+    """ln x; of complex numbers cut along the negative imaginary axis, since a node may lie on the negative real one."""
+    return np.log(-1j * x) + 0.5j * np.pi if np.iscomplexobj(x) else np.log(x)
 
 
 def _columns(*weights: np.ndarray) -> np.ndarray:
