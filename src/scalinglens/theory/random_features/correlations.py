@@ -26,11 +26,12 @@ PARTS = ("test", "same_data", "same_features", "bias")
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Divided differences between the upper nodes (rows) and all nodes, upper then lower (columns) [batch, n, 2n].
+    """Divided differences between some upper nodes (rows) and all nodes, upper then lower (columns) [batch, rows, 2n].
 
     Attributes:
         dD, dV, d2, v2: as in the module's formula. zz: z z'.
-        inverse: 1/(z' - z), one where a node meets itself. same: where it does [n, 2n].
+        inverse: 1/(z' - z), one where a node meets itself. same: where it does (rows, columns).
+        rows: which of the upper nodes.
     """
 
     dD: np.ndarray
@@ -40,6 +41,7 @@ class Pairs:
     zz: np.ndarray
     inverse: np.ndarray
     same: tuple[np.ndarray, np.ndarray]
+    rows: slice
 
 
 def full(upper: np.ndarray) -> np.ndarray:
@@ -47,40 +49,41 @@ def full(upper: np.ndarray) -> np.ndarray:
     return np.concatenate((upper, upper.conj()), axis=-1)
 
 
-def pairs(at: Renormalised) -> Pairs:
+def pairs(at: Renormalised, rows: slice = slice(None)) -> Pairs:
     """Return the divided differences; near kappa from differences to it, so that no digits cancel."""
     delta, kappa = at.delta, at.kappa[:, None, None]
     n = delta.shape[-1]
+    own = np.arange(n)[rows]
     # a real node meets itself among the lower ones too
-    real = np.flatnonzero(np.imag(at.s).reshape(-1, n)[0] == 0)
-    same = np.concatenate((np.arange(n), real)), np.concatenate((np.arange(n), n + real))
-    inverse = full(delta)[:, None, :] - delta[..., None]
+    real = own[np.imag(at.s).reshape(-1, n)[0, rows] == 0]
+    same = np.concatenate((own, real)) - own[0], np.concatenate((own, n + real))
+    inverse = full(delta)[:, None, :] - delta[:, rows, None]
     inverse[:, *same] = 1.0
     np.reciprocal(inverse, out=inverse)
     size = np.abs(delta)
     near = None
     if np.any(size < at.kappa[:, None]):
-        near = np.maximum(size[..., None], np.concatenate((size, size), axis=-1)[:, None, :]) < kappa
+        near = np.maximum(size[:, rows, None], np.concatenate((size, size), axis=-1)[:, None, :]) < kappa
 
     def divided(F: np.ndarray, h: np.ndarray, at_same: np.ndarray) -> np.ndarray:
-        found = F[..., None] - full(F)[:, None, :]
+        found = F[:, rows, None] - full(F)[:, None, :]
         if near is not None:
             moved = delta * h
-            np.copyto(found, full(moved)[:, None, :] - moved[..., None], where=near)
+            np.copyto(found, full(moved)[:, None, :] - moved[:, rows, None], where=near)
         found *= inverse
-        found[:, *same] = at_same[:, same[0]]
+        found[:, *same] = at_same[:, own[same[0]]]
         return found
 
     dD, dV = divided(at.D, at.hD, at.dD), divided(at.V, at.hV, at.dV)
-    z = at.z[..., None]
+    z = at.z[:, rows, None]
     d2, v2 = full(at.D)[:, None, :] - z * dD, full(at.V)[:, None, :] - z * dV
-    return Pairs(dD, dV, d2, v2, z * full(at.z)[:, None, :], inverse, same)
+    return Pairs(dD, dV, d2, v2, z * full(at.z)[:, None, :], inverse, same, rows)
 
 
 def correlation(
     of: Pairs, features: np.ndarray, samples: np.ndarray, noise: np.ndarray, part: str = "test"
 ) -> np.ndarray:
-    """Return s s' C_0 of one of `PARTS` [batch, n, 2n]; without the label noise itself."""
+    """Return s s' C_0 of one of `PARTS` [batch, rows, 2n]; without the label noise itself."""
     one_N, one_P, noise = (1.0 / features)[:, None, None], (1.0 / samples)[:, None, None], noise[:, None, None]
     signal = of.zz * of.dV
     if part == "bias":
@@ -96,7 +99,10 @@ def correlation(
 
 
 def bilinear(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return sum_ij left_i M_ij right_j over all nodes [batch, T], from the upper rows of M [batch, n, 2n] and weights [n, T]."""
+    """Return sum_ij left_i M_ij right_j over all nodes [batch, T], from rows of upper nodes: M [batch, rows, 2n].
+
+    The left weights are those of the rows [rows, T], the right ones those of all upper nodes [n, T].
+    """
     both = np.concatenate((right, right.conj()), axis=-2)
     return 2.0 * np.real(np.sum(left * np.matmul(matrix, both), axis=-2))
 
@@ -104,7 +110,7 @@ def bilinear(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndar
 def gradients(
     at: Renormalised, of: Pairs, features: np.ndarray, samples: np.ndarray, noise: np.ndarray
 ) -> Mapping[str, np.ndarray]:
-    """Return the derivatives of s s' C_0 by ln N and ln P at fixed s, s' [batch, n, 2n].
+    """Return the derivatives of s s' C_0 by ln N and ln P at fixed s, s' [batch, rows, 2n].
 
     z moves with N at fixed s by dz/d ln N = -(D/(N R_3)) delta/slope, and likewise with P.
     """
@@ -120,10 +126,10 @@ def gradients(
     mixed = of.zz * of.dD * one_N / keep
     memory = of.d2 * one_P + mixed * of.dD * one_P
     C = correlation(of, features, samples, noise)
-    z, zc = at.z[..., None], full(at.z)[:, None, :]
+    z, zc = at.z[:, of.rows, None], full(at.z)[:, None, :]
     found = {}
     for name, move in moves.items():
-        a, b = move[..., None], full(move)[:, None, :]
+        a, b = move[:, of.rows, None], full(move)[:, None, :]
         dzz = a * zc + b * z
         ddD, ddV = (row * a + column * b for row, column in slopes)
         dd2 = -full(at.dD)[:, None, :] * b - a * of.dD - z * ddD
@@ -143,8 +149,8 @@ def _slopes(at: Renormalised, of: Pairs) -> list[tuple[np.ndarray, np.ndarray]]:
     """Derivatives of dD and dV by the row's z and by the column's z'."""
     found = []
     for values, own, third in ((of.dD, at.dD, at.tD), (of.dV, at.dV, at.tV)):
-        row = (values - own[..., None]) * of.inverse
+        row = (values - own[:, of.rows, None]) * of.inverse
         column = (full(own)[:, None, :] - values) * of.inverse
-        row[:, *of.same] = column[:, *of.same] = -third[:, of.same[0]]
+        row[:, *of.same] = column[:, *of.same] = -third[:, of.rows][:, of.same[0]]
         found.append((row, column))
     return found

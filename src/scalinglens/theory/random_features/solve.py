@@ -27,6 +27,7 @@ __all__ = ["Curves", "solve", "solve_each"]
 DIGITS = 8.0  # of the contour; the result has about as many
 TOLERANCE = 1e-6
 _CHUNK = 1 << 19  # complex numbers of one block of two-point functions: more would leave the cache
+_BLOCK = 1 << 23  # complex numbers of one block of rows, where a contour has very many nodes
 _ROUNDING = 1e-15
 _SAFETY = 10.0  # the errors of the two rules have different factors in front
 _MORE_DIGITS = 4.0
@@ -268,35 +269,45 @@ def _integrate(
 ) -> dict[str, np.ndarray]:
     """Losses [batch, T] of one contour."""
     at = renormalise(spectrum, N, P, rule.s)
-    of = pairs(at)
-    C = correlation(of, N, P, noise)
     w = rule.weights / rule.s[:, None]
-    test = bilinear(C, w, w)
-    found = {
-        "test": test,
-        "error": _error(C, w, test, digits) + np.nan_to_num(at.gap, nan=np.inf)[:, None] * np.abs(test),
-    }
     # the train loss is R_1 R_1' (C_0 + noise): the same matrix with other weights
     seen = at.R1[..., None] * w
-    found["train"] = bilinear(C, seen, seen) + noise[:, None] * (2 * np.real(seen.sum(axis=-2))) ** 2
-    if parts:
-        for name in PARTS[1:]:
-            found[name] = bilinear(correlation(of, N, P, noise, name), w, w)
-    if slopes:
-        found["slope_times"] = 2 * bilinear(C, rule.s[:, None] * w, w)
-        found |= {f"slope_{name}": bilinear(matrix, w, w) for name, matrix in gradients(at, of, N, P, noise).items()}
+    n = len(rule.s)
+    found: dict[str, np.ndarray] = {}
+
+    def add(name: str, matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
+        found[name] = found.get(name, 0.0) + bilinear(matrix, left, right)
+
+    columns = np.concatenate((np.arange(0, n, 2), np.arange(n, 2 * n, 2)))
+    size = np.empty((len(N), n))
+    step = max(2, 2 * (_BLOCK // (4 * n * len(N))))  # even, so that every second row of a block is one of all rows
+    for start in range(0, n, step):
+        rows = slice(start, start + step)
+        of = pairs(at, rows)
+        C = correlation(of, N, P, noise)
+        own = np.arange(C.shape[1])
+        size[:, rows] = np.sqrt(np.abs(C[:, own, n + start + own]))
+        add("test", C, w[rows], w)
+        add("coarse", C[:, ::2, columns], 2 * w[rows][::2], 2 * w[::2])
+        add("train", C, seen[:, rows], seen)
+        if parts:
+            for name in PARTS[1:]:
+                add(name, correlation(of, N, P, noise, name), w[rows], w)
+        if slopes:
+            add("slope_times", C, 2 * rule.s[rows, None] * w[rows], w)
+            for name, matrix in gradients(at, of, N, P, noise).items():
+                add(f"slope_{name}", matrix, w[rows], w)
+    test = found["test"]
+    found["train"] += noise[:, None] * (2 * np.real(seen.sum(axis=-2))) ** 2
+    most = (2 * size @ np.abs(w)) ** 2
+    found["error"] = _error(test, found.pop("coarse"), most, digits)
+    found["error"] += np.nan_to_num(at.gap, nan=np.inf)[:, None] * np.abs(test)
     return found
 
 
-def _error(C: np.ndarray, w: np.ndarray, value: np.ndarray, digits: float) -> np.ndarray:
+def _error(value: np.ndarray, coarse: np.ndarray, most: np.ndarray, digits: float) -> np.ndarray:
     """Estimate the error from every second node, whose error is about the square root of that of all of them."""
-    n = len(w)
-    second = np.arange(0, n, 2)
-    columns = np.concatenate((second, n + second))
-    coarse = 4 * bilinear(C[:, second[:, None], columns], w[second], w[second])
     with np.errstate(all="ignore"):
-        size = np.sqrt(np.abs(C[:, np.arange(n), n + np.arange(n)]))
-        most = (2 * size @ np.abs(w)) ** 2
         apart = np.abs(coarse - value) / np.abs(value)
     relative = np.maximum(np.minimum(_SAFETY * apart**2, apart), 10.0**-digits)
     return np.abs(value) * relative + _ROUNDING * most
