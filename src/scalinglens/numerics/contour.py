@@ -66,7 +66,8 @@ def circle(latest: int, digits: float) -> tuple[np.ndarray, np.ndarray]:
     True
     """
     depth = (digits + 1) * math.log(10)
-    half = 2 * max(latest // 2 + 1, 8)  # every second node must still tell all powers apart
+    # every second node must tell all powers apart, and r^t must not grow so far that rounding shows
+    half = 2 * max(3 * latest // 4 + 1, 8)
     angle = np.arange(half + 1) * math.pi / half
     r = np.exp(depth / (2 * half)) * np.exp(1j * angle)
     r[-1] = r[-1].real

@@ -207,13 +207,16 @@ class _Store:
     @staticmethod
     def empty(size: int, T: int, slopes: bool, parts: bool) -> _Store:
         names = ["test", "train", *(PARTS[1:] if parts else ())]
-        values = {name: np.full((size, T), np.nan) for name in names} | {"error": np.zeros((size, T))}
+        values = {name: np.full((size, T), np.nan) for name in (*names, "error")}
         values |= {f"slope_{name}": np.full((size, T), np.nan) for name in _RESOURCES} if slopes else {}
         return _Store(values)
 
     def put(self, problems: np.ndarray, at: np.ndarray, found: Mapping[str, np.ndarray]) -> None:
+        """Keep what was found where nothing was, or where it is more accurate."""
+        where = np.ix_(problems, at)
+        better = ~(self.values["error"][where] <= found["error"])
         for name, kept in self.values.items():
-            kept[np.ix_(problems, at)] = found[name]
+            kept[where] = np.where(better, found[name], kept[where])
 
 
 def _windows(times: np.ndarray, which: np.ndarray) -> list[np.ndarray]:
@@ -320,7 +323,9 @@ def _ends(problem: RandomFeatures, times: np.ndarray, store: _Store) -> None:
     for name, kept in store.values.items():
         if name == "train":
             kept[:, start] = signal + problem.noise.reshape(-1, 1)
-        elif name == "error" or name.startswith("slope"):
+        elif name == "error":
+            kept[:, start | late] = 0.0
+        elif name.startswith("slope"):
             kept[:, start] = 0.0
         else:
             kept[:, start] = signal
