@@ -1,0 +1,497 @@
+"""One kernel for random-feature regression at any size, any number of samples and any ridge: the planar limit.
+
+Features phi = u x of latents x with covariance lambda, weights by ridge regression. With r_I = lambda_I/(lambda_I + kappa),
+z = sum r_I and q = sum r_I^2,
+
+    ridge = var_u kappa (N - z)(T - z)
+    loss + noise = [sum_I v_I ((1 - r_I) - r_I (1 - r_I)(N - z)/(N - q)) + noise] / [1 - (q (N - 2z) + z^2)/(T (N - q))]
+
+The model of Maloney, Roberts and Sully 2022 is `isotropic_teacher`; Zhang 2024 sums the same planar diagrams. Derivation, and
+the forms without cancellation that the code uses: docs/theory/joint_data_model.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalinglens.errors import TheoryError
+from scalinglens.theory.random_features.renormalised import resolution
+from scalinglens.worlds.spectra import Spectrum
+
+__all__ = [
+    "JointLosses",
+    "PlanarTraces",
+    "PowerLawOptimum",
+    "duality_gap",
+    "isotropic_teacher",
+    "joint_losses",
+    "optimal_ridge",
+    "planar_traces",
+    "power_law_optimum",
+    "power_law_ridgeless",
+]
+
+_CHUNK = 1 << 20  # numbers of one block, problems times modes
+_STEPS = 200
+_CLOSE = 1e-14
+_GRID = 49  # ridges of the coarse search for the best one
+_NARROW = 44  # golden sections: the bracket shrinks to 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class PlanarTraces:
+    """Traces of the averaged resolvent, for a batch of problems.
+
+    Attributes:
+        features, samples, ridge: the problem.
+        kappa: the renormalised ridge. df1, df2: z and q, the degrees of freedom.
+        free_features: s_N = <tr ridge (ridge + Phi Phi')^-1> = N - z.
+        free_samples: s_T = <tr ridge (ridge + Phi' Phi)^-1> = T - z.
+        ladder: D/(N T) with D = N T - q (N + T) + 2 q z - z^2; the sum of the ladder diagrams is its inverse.
+    """
+
+    features: np.ndarray
+    samples: np.ndarray
+    ridge: np.ndarray
+    kappa: np.ndarray
+    df1: np.ndarray
+    df2: np.ndarray
+    free_features: np.ndarray
+    free_samples: np.ndarray
+    ladder: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class JointLosses(PlanarTraces):
+    """Losses of a batch of problems, mean squares; `test` = `signal` + `label_noise` is without the noise of fresh labels.
+
+    Attributes:
+        signal: what is missing of the target. label_noise: what the noise in the labels adds.
+        train: on the training set, with its noise.
+    """
+
+    signal: np.ndarray
+    label_noise: np.ndarray
+    train: np.ndarray
+
+    @property
+    def test(self) -> np.ndarray:
+        """The test loss, without the noise of fresh labels."""
+        return self.signal + self.label_noise
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per problem."""
+        names = ("features", "samples", "ridge", "signal", "label_noise", "train", "kappa", "df1", "df2")
+        columns = {name: getattr(self, name).ravel() for name in names}
+        return pd.DataFrame({**columns, "test": self.test.ravel()})
+
+
+def isotropic_teacher(
+    alpha: float, modes: int, *, outputs: int = 1, teacher_variance: float = 1.0, scale: float = 1.0
+) -> Spectrum:
+    """Return the spectrum of Maloney, Roberts and Sully: lambda_I = scale I^-(1 + alpha), I up to `modes`, isotropic teacher.
+
+    v_I = outputs teacher_variance lambda_I/(2 modes); the 1/2 is that of their loss, half a sum of squares over outputs. Their
+    label noise is outputs var/2 in the units of `joint_losses`, their feature variance var_u/modes.
+
+    Args:
+        alpha: positive. modes: the latent dimension M, whole.
+        outputs: C. teacher_variance: sigma_w^2. scale: lambda_+, the largest eigenvalue.
+
+    Raises:
+        TheoryError: what is not positive.
+
+    Source: Maloney, Roberts and Sully 2022 (arXiv 2210.16859).
+
+    >>> isotropic_teacher(1.0, 4, outputs=2).target_power.round(4).tolist()
+    [0.25, 0.0625, 0.0278, 0.0156]
+    """
+    given = {"alpha": alpha, "outputs": outputs, "teacher_variance": teacher_variance, "scale": scale}
+    for name, value in given.items():
+        if not 0 < value < math.inf:
+            raise TheoryError(f"{name} is {value!r}; it is positive and finite")
+    if not (1 <= modes < math.inf and modes == int(modes)):
+        raise TheoryError(f"modes is {modes!r}; the latent dimension is a whole number from 1 on")
+    eigenvalues = scale * np.arange(1.0, modes + 1.0) ** -(1.0 + alpha)
+    return Spectrum(eigenvalues, outputs * teacher_variance / (2 * modes) * eigenvalues)
+
+
+def planar_traces(
+    spectrum: Spectrum, *, features: Any, samples: Any, ridge: Any = 0.0, feature_variance: Any = None
+) -> PlanarTraces:
+    """Solve ridge = feature_variance kappa (N - z)(T - z) for kappa; arguments as in `joint_losses`.
+
+    Source: Zhang 2024 (arXiv 2405.19398).
+
+    >>> found = planar_traces(Spectrum([1.0], [1.0]), features=2, samples=3, ridge=1.0, feature_variance=1.0)
+    >>> bool(np.isclose(found.kappa * found.free_features * found.free_samples, 1.0))
+    True
+    """
+    problem = _Problem.read(spectrum, features, samples, ridge, feature_variance)
+    return PlanarTraces(**_traces(problem, _solve(problem)))
+
+
+def joint_losses(
+    spectrum: Spectrum,
+    *,
+    features: Any,
+    samples: Any,
+    ridge: Any = 0.0,
+    noise: Any = 0.0,
+    feature_variance: Any = None,
+) -> JointLosses:
+    """Return test and train loss of ridge regression on random features, in the planar limit.
+
+    Weights minimise sum_samples (theta phi - y)^2 + ridge theta^2; arrays go together as NumPy broadcasts them.
+
+    Args:
+        spectrum: eigenvalues of the latents' covariance and target power.
+        features, samples: N and T, 1 or more, inf allowed.
+        ridge: 0 or more, in units of a sum of squares over samples; 0 is the limit from above.
+        noise: variance of the label noise.
+        feature_variance: variance of an entry of u; by default 1/features, the normalised features of a kernel limit.
+
+    Returns:
+        The `JointLosses`; endless at the peak features = samples without ridge.
+
+    Raises:
+        TheoryError: sizes below 1, a negative ridge or noise, endless features with a variance.
+
+    Cost: some ten sums over the modes per problem.
+
+    Source: Maloney, Roberts and Sully 2022 (arXiv 2210.16859); Zhang 2024 (arXiv 2405.19398).
+
+    >>> known = isotropic_teacher(1.0, 1200, outputs=10)
+    >>> found = joint_losses(known, features=[100, 300], samples=[300, 100], feature_variance=1 / 1200)
+    >>> found.test.round(10).tolist()
+    [0.0001421435, 0.0001421435]
+    """
+    problem = _Problem.read(spectrum, features, samples, ridge, feature_variance)
+    extra = _broadcast(noise=(noise, 0.0), features=(problem.features, 1.0))["noise"]
+    if extra.shape != problem.features.shape:
+        problem = _Problem.read(spectrum, *(a + 0 * extra for a in problem.sizes), problem.variance)
+    return _losses(problem, _solve(problem), extra)
+
+
+def duality_gap(
+    spectrum: Spectrum,
+    *,
+    features: Any,
+    samples: Any,
+    ridge: Any = 0.0,
+    noise: Any = 0.0,
+    feature_variance: Any = 1.0,
+) -> np.ndarray:
+    """Return L(N, T) - L(T, N) at the same ridge and feature variance: zero without label noise.
+
+    Source: Zhang 2024 (arXiv 2405.19398).
+
+    >>> known = isotropic_teacher(1.0, 1200, outputs=10)
+    >>> gap = duality_gap(known, features=300, samples=100, ridge=1e-3, noise=0.005, feature_variance=1 / 1200)
+    >>> round(float(gap), 9)
+    0.003253512
+    """
+    if feature_variance is None:
+        raise TheoryError("the duality holds at one feature variance; the default 1/features changes with the exchange")
+    given = {"ridge": ridge, "noise": noise, "feature_variance": feature_variance}
+    one = joint_losses(spectrum, features=features, samples=samples, **given)
+    return one.test - joint_losses(spectrum, features=samples, samples=features, **given).test
+
+
+def optimal_ridge(
+    spectrum: Spectrum, *, features: Any, samples: Any, noise: Any = 0.0, feature_variance: Any = None
+) -> JointLosses:
+    """Return the losses at the ridge that makes the test loss least, by a search over kappa.
+
+    Args: as in `joint_losses`.
+
+    Returns:
+        The `JointLosses`; `ridge` is the best one, 0 where none helps (always for endless samples).
+
+    Cost: some hundred sums over the modes per problem.
+
+    >>> known = isotropic_teacher(1.0, 1200)
+    >>> found = optimal_ridge(known, features=200, samples=200, feature_variance=1 / 1200)
+    >>> bool(np.isclose(found.ridge, np.pi**2 / (4 * 1200), rtol=0.02))    # closed form for endless modes
+    True
+    """
+    parts = _broadcast(features=(features, 1.0), samples=(samples, 1.0), noise=(noise, 0.0))
+    problem = _Problem.read(spectrum, parts["features"], parts["samples"], 0.0, feature_variance)
+    extra = parts["noise"] + np.zeros(problem.features.shape)
+    floor = np.where(problem.kappa0 > 0, problem.kappa0, spectrum.eigenvalues.min())
+    low = np.log(floor) - 30.0
+    high = np.log(1e3 * spectrum.trace * (1 + extra / max(spectrum.signal, 1e-300)))
+
+    def loss(x: np.ndarray) -> np.ndarray:
+        return _losses(problem, np.exp(x), extra).test
+
+    grid = low + (high - low) * np.linspace(0, 1, _GRID).reshape(-1, *(1,) * low.ndim)
+    best = np.argmin(np.stack([loss(x) for x in grid]), axis=0)
+    spacing = (high - low) / (_GRID - 1)
+    a, b = low + np.maximum(best - 1, 0) * spacing, low + np.minimum(best + 1, _GRID - 1) * spacing
+    ratio = (math.sqrt(5) - 1) / 2
+    c, d = b - ratio * (b - a), a + ratio * (b - a)
+    at_c, at_d = loss(c), loss(d)
+    for _ in range(_NARROW):
+        left = at_c < at_d
+        a, b = np.where(left, a, c), np.where(left, d, b)
+        new = np.where(left, b - ratio * (b - a), a + ratio * (b - a))
+        c, d, at_new = np.where(left, new, d), np.where(left, c, new), loss(new)
+        at_c, at_d = np.where(left, at_new, at_d), np.where(left, at_c, at_new)
+    delta = np.exp((a + b) / 2)
+    none = loss(np.full(delta.shape, -np.inf)) <= loss(np.log(delta)) * (1 + 1e-12)
+    return _losses(problem, np.where(none, 0.0, delta), extra)
+
+
+@dataclass(frozen=True, eq=False)
+class PowerLawOptimum:
+    """Best ridge for lambda_I = scale I^-(1 + alpha) with endless modes; arrays with the shape of the sizes.
+
+    Attributes:
+        kappa, df1: the renormalised ridge and z at the best ridge.
+        ridge: over the feature variance. test: loss for a target power of v_I = lambda_I.
+    """
+
+    kappa: np.ndarray
+    df1: np.ndarray
+    ridge: np.ndarray
+    test: np.ndarray
+
+
+def power_law_optimum(alpha: Any, *, features: Any, samples: Any, scale: float = 1.0) -> PowerLawOptimum:
+    """Return the best ridge of a noiseless power law in closed form, sums over modes taken as integrals.
+
+    alpha - alpha z (1/N + 1/T) + ((alpha - 1)(alpha + 2)/(alpha + 1)) z^2/(N T) = 0, kappa = scale (rho/z)^(1 + alpha),
+    rho = (pi/(1 + alpha))/sin(pi/(1 + alpha))
+
+    Args:
+        alpha: positive. features, samples: N and T, finite. scale: the largest eigenvalue.
+
+    Returns:
+        The `PowerLawOptimum`; at alpha = 1 its loss is scale rho^2 (1/N + 1/T). A finite number of modes M cuts the tail: the
+        loss at N = T = M/500 is 0.5% off at alpha = 1, 3% at 0.5 and 10% at 0.3.
+
+    Raises:
+        TheoryError: what is not positive and finite.
+
+    Source: derived in docs/theory/joint_data_model.md from Maloney, Roberts and Sully 2022 (arXiv 2210.16859).
+
+    >>> found = power_law_optimum(1.0, features=400, samples=400)
+    >>> round(float(found.ridge), 6), round(float(found.test), 6)    # pi^2/4, (pi/2)^2/200
+    (2.467401, 0.012337)
+    """
+    alpha, N, T = _power_law(alpha, features, samples, scale)
+    square = (alpha - 1) * (alpha + 2) / (alpha + 1) / (N * T)
+    middle = alpha * (1 / N + 1 / T)
+    z = 2 * alpha / (middle + np.sqrt(middle**2 - 4 * alpha * square))
+    kappa = scale * (_rho(alpha) / z) ** (1 + alpha)
+    a = alpha / (1 + alpha)
+    test = kappa * z / (1 + alpha) / (1 - a * z * (1 / N + 1 / T) + (2 * a - 1) * z**2 / (N * T))
+    return PowerLawOptimum(kappa, z, kappa * (N - z) * (T - z), test)
+
+
+def power_law_ridgeless(alpha: Any, *, features: Any, samples: Any, scale: float = 1.0) -> np.ndarray:
+    """Return the loss without ridge of a noiseless power law with endless modes and v_I = lambda_I.
+
+    scale rho^(1 + alpha) m^-alpha/(1 - m/max(N, T)), m = min(N, T); at fixed N T least at m/max = alpha/(alpha + 2)
+
+    Args: as in `power_law_optimum`.
+
+    >>> power_law_ridgeless(1.0, features=[100, 100], samples=[300, 100]).round(6).tolist()
+    [0.037011, inf]
+    """
+    alpha, N, T = _power_law(alpha, features, samples, scale)
+    m, most = np.minimum(N, T), np.maximum(N, T)
+    with np.errstate(divide="ignore"):
+        return scale * _rho(alpha) ** (1 + alpha) * m**-alpha / (1 - m / most)
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """Checked arrays of one shape; `variance` is None or an array, `kappa0` is kappa without ridge."""
+
+    spectrum: Spectrum
+    features: np.ndarray
+    samples: np.ndarray
+    ridge: np.ndarray
+    variance: np.ndarray | None
+    kappa0: np.ndarray
+
+    @property
+    def sizes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.features, self.samples, self.ridge
+
+    @classmethod
+    def read(cls, spectrum: Spectrum, features: Any, samples: Any, ridge: Any, variance: Any) -> _Problem:
+        if not isinstance(spectrum, Spectrum):
+            kind = type(spectrum).__name__
+            raise TheoryError(f"the spectrum is {kind}; pass power_law(a, b) or Spectrum(eigenvalues, target_power)")
+        given = {"features": (features, 1.0), "samples": (samples, 1.0), "ridge": (ridge, 0.0)}
+        if variance is not None:
+            given["feature_variance"] = (variance, 0.0)
+        parts = _broadcast(**given)
+        spread = parts.get("feature_variance")
+        if spread is not None and not (np.all(spread > 0) and np.all(np.isfinite(parts["features"]))):
+            raise TheoryError(
+                "a feature variance needs to be positive, and features finite; leave it out for endless features"
+            )
+        if not np.all(np.isfinite(parts["ridge"])):
+            raise TheoryError(f"ridge is {ridge!r}; it is finite")
+        N, T = parts["features"], parts["samples"]
+        smaller, where = np.unique(np.minimum(N, T), return_inverse=True)
+        kappa0 = resolution(spectrum, smaller)[where].reshape(N.shape)
+        return cls(spectrum, N, T, parts["ridge"], spread, kappa0)
+
+    @property
+    def aim(self) -> np.ndarray:
+        """Ridge over T and over N times the feature variance: kappa (1 - z/N)(1 - z/T)."""
+        gain = 1.0 if self.variance is None else self.variance * self.features
+        return self.ridge / (gain * self.samples)
+
+    def sums(self, delta: np.ndarray) -> dict[str, np.ndarray]:
+        """What the losses are made of, at kappa = kappa0 + delta, without cancellation.
+
+        free_*: 1 - z/N and 1 - z/T; they start from m - z = max(m - M, 0) + delta sum lambda/((kappa0 + lambda)(kappa + lambda)),
+        m = min(N, T). z, q; between = z - q; A = sum v (1 - r), lost = sum v (1 - r)^2.
+        """
+        trace, power = self.spectrum.weights
+        eigenvalues = self.spectrum.eigenvalues
+        size = delta.size
+        names = ("hidden", "z", "between", "A", "lost")
+        out = {name: np.empty(size) for name in names}
+        flat, start = delta.ravel(), self.kappa0.ravel()
+        step = max(1, _CHUNK // len(eigenvalues))
+        for first in range(0, size, step):
+            block = slice(first, first + step)
+            kappa = (start[block] + flat[block])[:, None]
+            inverse = 1.0 / (eigenvalues + kappa)
+            near = 1.0 / (eigenvalues + start[block][:, None])
+            missing = kappa * inverse
+            out["hidden"][block] = flat[block] * ((near * inverse) @ trace)
+            out["z"][block] = inverse @ trace
+            out["between"][block] = (missing * inverse) @ trace
+            out["A"][block] = missing @ power
+            out["lost"][block] = (missing * missing) @ power
+        found = {name: values.reshape(delta.shape) for name, values in out.items()}
+        hidden = found.pop("hidden")
+        m = np.minimum(self.features, self.samples)
+        if math.isfinite(self.spectrum.modes):
+            hidden = hidden + np.where(np.isfinite(m), np.maximum(m - self.spectrum.modes, 0.0), 0.0)
+        for name, own in (("features", self.features), ("samples", self.samples)):
+            with np.errstate(invalid="ignore"):
+                exact = ((own - m) + hidden) / own
+            found[f"free_{name}"] = np.where(np.isfinite(own), exact, 1.0)
+        return found
+
+
+def _solve(problem: _Problem) -> np.ndarray:
+    """delta = kappa - kappa0, by Newton's method in logarithms: ln ridge rises with ln delta by 1 to 3."""
+    aim = problem.aim
+    delta = np.zeros(aim.shape)
+    some = aim > 0
+    if not some.any():
+        return delta
+    N, T, start = (a[some] for a in (problem.features, problem.samples, problem.kappa0))
+    part = _Problem(problem.spectrum, N, T, problem.ridge[some], None, start)
+    target = np.log(aim[some])
+    # beyond 2 trace/m both factors are above 1/2
+    high = np.log(np.maximum(2 * problem.spectrum.trace / np.minimum(N, T), 4 * aim[some]))
+    low = np.full(high.shape, -740.0)
+    x = np.minimum(high, target)
+    for _ in range(_STEPS):
+        at = np.exp(x)
+        sums = part.sums(at)
+        kappa, nn, tt = start + at, sums["free_features"], sums["free_samples"]
+        off = np.log(kappa) + np.log(nn) + np.log(tt) - target
+        low, high = np.where(off < 0, x, low), np.where(off > 0, x, high)
+        step = off * kappa / (at * (1 + sums["between"] * (1 / (N * nn) + 1 / (T * tt))))
+        if np.all(np.abs(step) <= _CLOSE * np.maximum(1.0, np.abs(x))):
+            break
+        next_ = x - step
+        x = np.where((next_ > low) & (next_ < high), next_, (low + high) / 2)
+    delta[some] = np.exp(x)
+    return delta
+
+
+def _traces(problem: _Problem, delta: np.ndarray, sums: dict[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+    sums = problem.sums(delta) if sums is None else sums
+    N, T = problem.features, problem.samples
+    kappa, nn, tt = problem.kappa0 + delta, sums["free_features"], sums["free_samples"]
+    gain = 1.0 if problem.variance is None else problem.variance * N
+    with np.errstate(invalid="ignore"):
+        ridge = np.where(delta > 0, gain * kappa * nn * tt * T, 0.0)
+    return {
+        "features": N,
+        "samples": T,
+        "ridge": np.where(np.isfinite(T), ridge, 0.0),
+        "kappa": kappa,
+        "df1": sums["z"],
+        "df2": sums["z"] - sums["between"],
+        "free_features": N * nn,
+        "free_samples": T * tt,
+        "ladder": nn * tt + sums["between"] * (nn / T + tt / N),
+    }
+
+
+def _losses(problem: _Problem, delta: np.ndarray, noise: np.ndarray) -> JointLosses:
+    """Losses at kappa = kappa0 + delta.
+
+    signal = [(1 - z/N) lost + (z - q) A/N]/(D/(N T)), label noise = noise [q (1 - z/N) + z (z - q)/N]/(T D/(N T))
+    """
+    sums = problem.sums(delta)
+    known = _traces(problem, delta, sums)
+    N, T, ladder = known["features"], known["samples"], known["ladder"]
+    nn, between = sums["free_features"], sums["between"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        signal = (nn * sums["lost"] + between * sums["A"] / N) / ladder
+        added = (known["df2"] * nn + sums["z"] * between / N) / (T * ladder)
+        extra = np.where(noise > 0, noise * added, 0.0)
+        train = (signal + extra + noise) * sums["free_samples"] ** 2
+        M = problem.spectrum.modes
+        nothing = known["kappa"] == 0  # not more modes than features and samples, and no ridge: all is learned
+        signal = np.where(nothing, 0.0, signal)
+        limit = noise * np.where(np.isfinite(T), M / (T - M), 0.0)
+        extra = np.where(nothing, np.where(noise > 0, limit, 0.0), extra)
+        train = np.where(nothing, noise * np.where(np.isfinite(T), 1 - M / T, 1.0), train)
+        at_peak = (ladder == 0) & ~nothing
+        fits_all = (sums["free_samples"] == 0) & ~nothing
+    signal = np.where(at_peak, np.inf, signal)
+    extra = np.where(at_peak & (noise > 0), np.inf, extra)
+    return JointLosses(**known, signal=signal, label_noise=extra, train=np.where(fits_all, 0.0, train))
+
+
+def _broadcast(**given: tuple[Any, float]) -> dict[str, np.ndarray]:
+    """Arrays of one shape, each with the least value it may have."""
+    arrays = {}
+    for name, (value, least) in given.items():
+        try:
+            array = np.asarray(value, dtype=float)
+        except (TypeError, ValueError):
+            raise TheoryError(f"{name} is {value!r}; it is a number or an array of numbers") from None
+        if not array.size or not np.all(array >= least):
+            wrong = array[~(array >= least)]
+            raise TheoryError(f"{name} must be {least:g} or more, got {wrong.flat[0] if wrong.size else 'none'}")
+        arrays[name] = array
+    try:
+        return dict(zip(arrays, np.broadcast_arrays(*arrays.values()), strict=True))
+    except ValueError:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise TheoryError(f"the shapes do not go together: {shapes}") from None
+
+
+def _rho(alpha: np.ndarray) -> np.ndarray:
+    angle = np.pi / (1 + alpha)
+    return angle / np.sin(angle)
+
+
+def _power_law(alpha: Any, features: Any, samples: Any, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    parts = _broadcast(alpha=(alpha, 0.0), features=(features, 1.0), samples=(samples, 1.0), scale=(scale, 0.0))
+    for name, values in parts.items():
+        if not np.all((values > 0) & np.isfinite(values)):
+            raise TheoryError(f"{name} must be positive and finite in the closed form, got {values.flat[0]:g}")
+    return parts["alpha"], parts["features"], parts["samples"]
