@@ -20,20 +20,18 @@ import numpy as np
 import pandas as pd
 
 from scalinglens.errors import TheoryError
+from scalinglens.theory.numbers import together
 from scalinglens.theory.random_features.renormalised import resolution
 from scalinglens.worlds.spectra import Spectrum
 
 __all__ = [
     "JointLosses",
     "PlanarTraces",
-    "PowerLawOptimum",
     "duality_gap",
     "isotropic_teacher",
     "joint_losses",
     "optimal_ridge",
     "planar_traces",
-    "power_law_optimum",
-    "power_law_ridgeless",
 ]
 
 _CHUNK = 1 << 20  # numbers of one block, problems times modes
@@ -67,14 +65,16 @@ class PlanarTraces:
 
 
 @dataclass(frozen=True, eq=False)
-class JointLosses(PlanarTraces):
+class JointLosses:
     """Losses of a batch of problems, mean squares; `test` = `signal` + `label_noise` is without the noise of fresh labels.
 
     Attributes:
+        traces: the problem with its ridge, and the traces that the losses are made of.
         signal: what is missing of the target. label_noise: what the noise in the labels adds.
         train: on the training set, with its noise.
     """
 
+    traces: PlanarTraces
     signal: np.ndarray
     label_noise: np.ndarray
     train: np.ndarray
@@ -86,9 +86,9 @@ class JointLosses(PlanarTraces):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per problem."""
-        names = ("features", "samples", "ridge", "signal", "label_noise", "train", "kappa", "df1", "df2")
-        columns = {name: getattr(self, name).ravel() for name in names}
-        return pd.DataFrame({**columns, "test": self.test.ravel()})
+        known = {name: np.ravel(values) for name, values in vars(self.traces).items()}
+        losses = {name: np.ravel(getattr(self, name)) for name in ("test", "signal", "label_noise", "train")}
+        return pd.DataFrame(known | losses)
 
 
 def isotropic_teacher(
@@ -133,7 +133,8 @@ def planar_traces(
     True
     """
     problem = _Problem.read(spectrum, features, samples, ridge, feature_variance)
-    return PlanarTraces(**_traces(problem, _solve(problem)))
+    delta = _solve(problem)
+    return _traces(problem, delta, problem.sums(delta))
 
 
 def joint_losses(
@@ -172,7 +173,7 @@ def joint_losses(
     [0.0001421435, 0.0001421435]
     """
     problem = _Problem.read(spectrum, features, samples, ridge, feature_variance)
-    extra = _broadcast(noise=(noise, 0.0), features=(problem.features, 1.0))["noise"]
+    extra = together(noise=(noise, 0.0), features=(problem.features, 1.0))["noise"]
     if extra.shape != problem.features.shape:
         problem = _Problem.read(spectrum, *(a + 0 * extra for a in problem.sizes), problem.variance)
     return _losses(problem, _solve(problem), extra)
@@ -211,16 +212,16 @@ def optimal_ridge(
     Args: as in `joint_losses`.
 
     Returns:
-        The `JointLosses`; `ridge` is the best one, 0 where none helps (always for endless samples).
+        The `JointLosses`; `traces.ridge` is the best one, 0 where none helps (always for endless samples).
 
     Cost: some hundred sums over the modes per problem.
 
-    >>> known = isotropic_teacher(1.0, 1200)
-    >>> found = optimal_ridge(known, features=200, samples=200, feature_variance=1 / 1200)
-    >>> bool(np.isclose(found.ridge, np.pi**2 / (4 * 1200), rtol=0.02))    # closed form for endless modes
+    >>> known = isotropic_teacher(1.0, 20000)
+    >>> found = optimal_ridge(known, features=200, samples=200, feature_variance=1 / 20000)
+    >>> bool(np.isclose(found.traces.ridge, np.pi**2 / (4 * 20000), rtol=0.02))    # closed form for endless modes
     True
     """
-    parts = _broadcast(features=(features, 1.0), samples=(samples, 1.0), noise=(noise, 0.0))
+    parts = together(features=(features, 1.0), samples=(samples, 1.0), noise=(noise, 0.0))
     problem = _Problem.read(spectrum, parts["features"], parts["samples"], 0.0, feature_variance)
     extra = parts["noise"] + np.zeros(problem.features.shape)
     floor = np.where(problem.kappa0 > 0, problem.kappa0, spectrum.eigenvalues.min())
@@ -249,69 +250,6 @@ def optimal_ridge(
 
 
 @dataclass(frozen=True, eq=False)
-class PowerLawOptimum:
-    """Best ridge for lambda_I = scale I^-(1 + alpha) with endless modes; arrays with the shape of the sizes.
-
-    Attributes:
-        kappa, df1: the renormalised ridge and z at the best ridge.
-        ridge: over the feature variance. test: loss for a target power of v_I = lambda_I.
-    """
-
-    kappa: np.ndarray
-    df1: np.ndarray
-    ridge: np.ndarray
-    test: np.ndarray
-
-
-def power_law_optimum(alpha: Any, *, features: Any, samples: Any, scale: float = 1.0) -> PowerLawOptimum:
-    """Return the best ridge of a noiseless power law in closed form, sums over modes taken as integrals.
-
-    alpha - alpha z (1/N + 1/T) + ((alpha - 1)(alpha + 2)/(alpha + 1)) z^2/(N T) = 0, kappa = scale (rho/z)^(1 + alpha),
-    rho = (pi/(1 + alpha))/sin(pi/(1 + alpha))
-
-    Args:
-        alpha: positive. features, samples: N and T, finite. scale: the largest eigenvalue.
-
-    Returns:
-        The `PowerLawOptimum`; at alpha = 1 its loss is scale rho^2 (1/N + 1/T). A finite number of modes M cuts the tail: the
-        loss at N = T = M/500 is 0.5% off at alpha = 1, 3% at 0.5 and 10% at 0.3.
-
-    Raises:
-        TheoryError: what is not positive and finite.
-
-    Source: derived in docs/theory/joint_data_model.md from Maloney, Roberts and Sully 2022 (arXiv 2210.16859).
-
-    >>> found = power_law_optimum(1.0, features=400, samples=400)
-    >>> round(float(found.ridge), 6), round(float(found.test), 6)    # pi^2/4, (pi/2)^2/200
-    (2.467401, 0.012337)
-    """
-    alpha, N, T = _power_law(alpha, features, samples, scale)
-    square = (alpha - 1) * (alpha + 2) / (alpha + 1) / (N * T)
-    middle = alpha * (1 / N + 1 / T)
-    z = 2 * alpha / (middle + np.sqrt(middle**2 - 4 * alpha * square))
-    kappa = scale * (_rho(alpha) / z) ** (1 + alpha)
-    a = alpha / (1 + alpha)
-    test = kappa * z / (1 + alpha) / (1 - a * z * (1 / N + 1 / T) + (2 * a - 1) * z**2 / (N * T))
-    return PowerLawOptimum(kappa, z, kappa * (N - z) * (T - z), test)
-
-
-def power_law_ridgeless(alpha: Any, *, features: Any, samples: Any, scale: float = 1.0) -> np.ndarray:
-    """Return the loss without ridge of a noiseless power law with endless modes and v_I = lambda_I.
-
-    scale rho^(1 + alpha) m^-alpha/(1 - m/max(N, T)), m = min(N, T); at fixed N T least at m/max = alpha/(alpha + 2)
-
-    Args: as in `power_law_optimum`.
-
-    >>> power_law_ridgeless(1.0, features=[100, 100], samples=[300, 100]).round(6).tolist()
-    [0.037011, inf]
-    """
-    alpha, N, T = _power_law(alpha, features, samples, scale)
-    m, most = np.minimum(N, T), np.maximum(N, T)
-    with np.errstate(divide="ignore"):
-        return scale * _rho(alpha) ** (1 + alpha) * m**-alpha / (1 - m / most)
-
-
-@dataclass(frozen=True, eq=False)
 class _Problem:
     """Checked arrays of one shape; `variance` is None or an array, `kappa0` is kappa without ridge."""
 
@@ -334,7 +272,7 @@ class _Problem:
         given = {"features": (features, 1.0), "samples": (samples, 1.0), "ridge": (ridge, 0.0)}
         if variance is not None:
             given["feature_variance"] = (variance, 0.0)
-        parts = _broadcast(**given)
+        parts = together(**given)
         spread = parts.get("feature_variance")
         if spread is not None and not (np.all(spread > 0) and np.all(np.isfinite(parts["features"]))):
             raise TheoryError(
@@ -418,24 +356,23 @@ def _solve(problem: _Problem) -> np.ndarray:
     return delta
 
 
-def _traces(problem: _Problem, delta: np.ndarray, sums: dict[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
-    sums = problem.sums(delta) if sums is None else sums
+def _traces(problem: _Problem, delta: np.ndarray, sums: dict[str, np.ndarray]) -> PlanarTraces:
     N, T = problem.features, problem.samples
     kappa, nn, tt = problem.kappa0 + delta, sums["free_features"], sums["free_samples"]
     gain = 1.0 if problem.variance is None else problem.variance * N
     with np.errstate(invalid="ignore"):
         ridge = np.where(delta > 0, gain * kappa * nn * tt * T, 0.0)
-    return {
-        "features": N,
-        "samples": T,
-        "ridge": np.where(np.isfinite(T), ridge, 0.0),
-        "kappa": kappa,
-        "df1": sums["z"],
-        "df2": sums["z"] - sums["between"],
-        "free_features": N * nn,
-        "free_samples": T * tt,
-        "ladder": nn * tt + sums["between"] * (nn / T + tt / N),
-    }
+    return PlanarTraces(
+        features=N,
+        samples=T,
+        ridge=np.where(np.isfinite(T), ridge, 0.0),
+        kappa=kappa,
+        df1=sums["z"],
+        df2=sums["z"] - sums["between"],
+        free_features=N * nn,
+        free_samples=T * tt,
+        ladder=nn * tt + sums["between"] * (nn / T + tt / N),
+    )
 
 
 def _losses(problem: _Problem, delta: np.ndarray, noise: np.ndarray) -> JointLosses:
@@ -445,15 +382,15 @@ def _losses(problem: _Problem, delta: np.ndarray, noise: np.ndarray) -> JointLos
     """
     sums = problem.sums(delta)
     known = _traces(problem, delta, sums)
-    N, T, ladder = known["features"], known["samples"], known["ladder"]
+    N, T, ladder = known.features, known.samples, known.ladder
     nn, between = sums["free_features"], sums["between"]
     with np.errstate(divide="ignore", invalid="ignore"):
         signal = (nn * sums["lost"] + between * sums["A"] / N) / ladder
-        added = (known["df2"] * nn + sums["z"] * between / N) / (T * ladder)
+        added = (known.df2 * nn + sums["z"] * between / N) / (T * ladder)
         extra = np.where(noise > 0, noise * added, 0.0)
         train = (signal + extra + noise) * sums["free_samples"] ** 2
         M = problem.spectrum.modes
-        nothing = known["kappa"] == 0  # not more modes than features and samples, and no ridge: all is learned
+        nothing = known.kappa == 0  # not more modes than features and samples, and no ridge: all is learned
         signal = np.where(nothing, 0.0, signal)
         limit = noise * np.where(np.isfinite(T), M / (T - M), 0.0)
         extra = np.where(nothing, np.where(noise > 0, limit, 0.0), extra)
@@ -462,36 +399,4 @@ def _losses(problem: _Problem, delta: np.ndarray, noise: np.ndarray) -> JointLos
         fits_all = (sums["free_samples"] == 0) & ~nothing
     signal = np.where(at_peak, np.inf, signal)
     extra = np.where(at_peak & (noise > 0), np.inf, extra)
-    return JointLosses(**known, signal=signal, label_noise=extra, train=np.where(fits_all, 0.0, train))
-
-
-def _broadcast(**given: tuple[Any, float]) -> dict[str, np.ndarray]:
-    """Arrays of one shape, each with the least value it may have."""
-    arrays = {}
-    for name, (value, least) in given.items():
-        try:
-            array = np.asarray(value, dtype=float)
-        except (TypeError, ValueError):
-            raise TheoryError(f"{name} is {value!r}; it is a number or an array of numbers") from None
-        if not array.size or not np.all(array >= least):
-            wrong = array[~(array >= least)]
-            raise TheoryError(f"{name} must be {least:g} or more, got {wrong.flat[0] if wrong.size else 'none'}")
-        arrays[name] = array
-    try:
-        return dict(zip(arrays, np.broadcast_arrays(*arrays.values()), strict=True))
-    except ValueError:
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise TheoryError(f"the shapes do not go together: {shapes}") from None
-
-
-def _rho(alpha: np.ndarray) -> np.ndarray:
-    angle = np.pi / (1 + alpha)
-    return angle / np.sin(angle)
-
-
-def _power_law(alpha: Any, features: Any, samples: Any, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    parts = _broadcast(alpha=(alpha, 0.0), features=(features, 1.0), samples=(samples, 1.0), scale=(scale, 0.0))
-    for name, values in parts.items():
-        if not np.all((values > 0) & np.isfinite(values)):
-            raise TheoryError(f"{name} must be positive and finite in the closed form, got {values.flat[0]:g}")
-    return parts["alpha"], parts["features"], parts["samples"]
+    return JointLosses(known, signal, extra, np.where(fits_all, 0.0, train))

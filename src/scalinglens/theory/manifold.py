@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from scalinglens.errors import TheoryError
 
@@ -60,7 +60,7 @@ def two_nn(points: Any, *, discard: float = 0.1) -> Dimension:
         raise TheoryError("some coordinates are not finite; drop their points")
     if not 0 <= discard < 1:
         raise TheoryError(f"discard is {discard!r}; it is a share, 0 to below 1")
-    distance = cKDTree(cloud).query(cloud, k=3)[0]
+    distance = KDTree(cloud).query(cloud, k=3)[0]
     ratio = np.sort(np.log(distance[:, 2] / distance[:, 1]))
     kept = max(1, math.ceil(len(ratio) * (1 - discard)))
     total = ratio[:kept].sum() + (len(ratio) - kept) * ratio[kept - 1]

@@ -36,6 +36,19 @@ MODELS: Mapping[str, Model] = {
     ),
     "frontier": Model("random_features.commands", "frontier", "the dynamical model's best size at each compute"),
     "exponents": Model("random_features.commands", "exponents", "its exponents by regime, and those of its relatives"),
+    "joint-data-model": Model(
+        "relatives", "joint_data_model", "random features at any size, data and ridge: the planar limit"
+    ),
+    "regimes": Model("relatives", "regimes", "local exponents of the four regimes of size and data"),
+    "manifold": Model("relatives", "manifold", "exponent from the dimension of the data, given or estimated"),
+    "information": Model("relatives", "information", "information bound, and the best split of compute"),
+    "scale-time": Model(
+        "scale_time_commands", "scale_time", "whether size and time are one resource for random subspaces"
+    ),
+    "collapse": Model("scale_time_commands", "collapse", "whether size and time are one resource in your runs"),
+    "linear-gd": Model(
+        "scale_time_commands", "linear_gd", "linear regression by gradient flow: double descent in closed form"
+    ),
 }
 
 

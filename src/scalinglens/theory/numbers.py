@@ -1,4 +1,4 @@
-"""Numbers as they are written on the command line of a model: one amount, a list, a range."""
+"""Numbers given to a model: an amount, a list or a range in text, and arrays that go together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from scalinglens.errors import QuantityError, TheoryError
 from scalinglens.quantities import parse_quantity
 
-__all__ = ["amount", "amounts"]
+__all__ = ["amount", "amounts", "together"]
 
 
 def amount(name: str, value: Any) -> float:
@@ -39,10 +39,38 @@ def amounts(name: str, value: Any) -> np.ndarray:
         return np.array([amount(name, part) for part in value.split(",")])
     parts = value.split(":")
     if len(parts) != 3:
-        raise TheoryError(f"{name} is {value!r}, which is no range; write LOW:HIGH:COUNT such as 1:1e6:13, or a list 1,10")
+        raise TheoryError(
+            f"{name} is {value!r}, which is no range; write LOW:HIGH:COUNT such as 1:1e6:13, or a list 1,10"
+        )
     low, high, count = (amount(name, part) for part in parts)
     if not (0 < low < high < math.inf and 2 <= count <= 1e5 and count == int(count)):
         raise TheoryError(
             f"{name} is {value!r}, which is no range; LOW and HIGH are positive and finite, COUNT is a whole number from 2"
         )
     return np.geomspace(low, high, int(count))
+
+
+def together(**given: tuple[Any, float]) -> dict[str, np.ndarray]:
+    """Return arrays of one shape, each checked against the least value it may have.
+
+    Raises:
+        TheoryError: what is no number, too small, or of a shape that does not go with the others.
+
+    >>> together(features=([1, 2], 1.0), samples=(3, 1.0))["samples"].tolist()
+    [3.0, 3.0]
+    """
+    arrays = {}
+    for name, (value, least) in given.items():
+        try:
+            array = np.asarray(value, dtype=float)
+        except (TypeError, ValueError):
+            raise TheoryError(f"{name} is {value!r}; it is a number or an array of numbers") from None
+        if not array.size or not np.all(array >= least):
+            wrong = array[~(array >= least)]
+            raise TheoryError(f"{name} must be {least:g} or more, got {wrong.flat[0] if wrong.size else 'none'}")
+        arrays[name] = array
+    try:
+        return dict(zip(arrays, np.broadcast_arrays(*arrays.values()), strict=True))
+    except ValueError:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise TheoryError(f"the shapes do not go together: {shapes}") from None

@@ -52,7 +52,9 @@ class Regimes:
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per problem."""
-        return pd.DataFrame({**{name: np.ravel(value) for name, value in vars(self).items()}, "limit": self.limit.ravel()})
+        return pd.DataFrame(
+            {**{name: np.ravel(value) for name, value in vars(self).items()}, "limit": self.limit.ravel()}
+        )
 
 
 def regimes(spectrum: Spectrum, *, features: Any, samples: Any, noise: Any = 0.0) -> Regimes:
@@ -77,7 +79,7 @@ def regimes(spectrum: Spectrum, *, features: Any, samples: Any, noise: Any = 0.0
     >>> from scalinglens.worlds.spectra import power_law
     >>> found = regimes(power_law(1.5, 1.5), features=[1e5, 1e8], samples=[1e8, 1e5])
     >>> found.resolution_features.round(2).tolist(), found.variance_samples.round(2).tolist(), found.limit.tolist()
-    ([0.5, 0.5], [1.0, 0.6], ['features', 'samples'])
+    ([0.5, 0.5], [1.0, 0.52], ['features', 'samples'])
     """
     N, T, s = np.broadcast_arrays(*(np.asarray(value, dtype=float) for value in (features, samples, noise)))
     up, down, endless = math.exp(_H), math.exp(-_H), np.full(N.shape, math.inf)
@@ -106,7 +108,7 @@ def regimes(spectrum: Spectrum, *, features: Any, samples: Any, noise: Any = 0.0
         N,
         T,
         L[0],
-        found.ridge[0],
+        found.traces.ridge[0],
         falls(L[1], L[2]),
         falls(L[3], L[4]),
         falls(L[5], L[6]),

@@ -79,7 +79,11 @@ def _risk(g: float, t: float, signal: float, noise: float) -> float:
     x = (1 - math.sqrt(g)) ** 2 + 2 * half * np.cos(angle / 2) ** 2
     weight = (half * np.sin(angle)) ** 2 / (2 * np.pi * g) * (np.pi / count)  # rho dx = weight/x
     # 1 + int rho (e^(-2xt) - 1) has no pole at x = 0; where x stays away from it the direct form keeps small values
-    left = float((weight / x * np.exp(-2 * x * t)).sum()) if g < 0.5 else 1 + float((weight / x * np.expm1(-2 * x * t)).sum())
+    left = (
+        float((weight / x * np.exp(-2 * x * t)).sum())
+        if g < 0.5
+        else 1 + float((weight / x * np.expm1(-2 * x * t)).sum())
+    )
     fitted = float((weight * (np.expm1(-x * t) / x) ** 2).sum())
     return signal * left + noise * g * fitted
 
@@ -152,8 +156,8 @@ def subspace_risk(
         samples: n. noise: variance of the label noise.
 
     >>> from scalinglens.worlds.spectra import power_law
-    >>> subspace_risk(power_law(1.5, 1.5, 800), sizes=[40, 1200], scaled_times=[10], samples=150).round(2).tolist()
-    [[0.75], [0.62]]
+    >>> subspace_risk(power_law(1.5, 1.5, 800), sizes=[40, 1200], scaled_times=[10], samples=150).round(3).tolist()
+    [[0.748], [0.625]]
     """
     problem = RandomFeatures(spectrum, np.atleast_1d(np.asarray(sizes, dtype=float)), samples, noise)
     return solve(problem, scaled_times).test
@@ -219,8 +223,8 @@ def scale_time_collapse(
     Curves are interpolated in ln loss against ln(p^a t); a minimises their mean square spread over what all pairs share.
 
     Args:
-        sizes: p [S], at least two different ones. times: positive [K] or [S, K], rising.
-        losses: positive [S, K], with a floor that is known taken off.
+        sizes: p [S], at least two different ones. times: positive and rising [K], or a row for each size, of any length.
+        losses: positive, a row for each size, with a floor that is known taken off.
         effective: p as a function of the given sizes, such as its cube root for networks.
         tolerance: of ln loss, for holding.
 
@@ -239,29 +243,28 @@ def scale_time_collapse(
     """
     given = np.atleast_1d(np.asarray(sizes, dtype=float))
     p = given if effective is None else np.asarray(effective(given), dtype=float)
-    y = np.asarray(losses, dtype=float)
-    if y.ndim != 2 or len(y) != len(p) or y.shape[1] < 3:
-        raise TheoryError(f"losses have shape {y.shape}; they are one row for each of the {len(p)} sizes, of 3 times or more")
-    t = np.asarray(times, dtype=float)
-    if t.ndim not in (1, 2) or t.shape[-1] != y.shape[1] or (t.ndim == 2 and len(t) != len(y)):
-        raise TheoryError(f"times have shape {t.shape}; they are one for each column of the losses {y.shape}")
-    t = np.broadcast_to(t, y.shape)
-    if not (np.all((p > 0) & np.isfinite(p)) and len(np.unique(p)) > 1):
-        raise TheoryError("sizes are positive, and at least two differ")
-    if not (np.all((t > 0) & np.isfinite(t)) and np.all(np.diff(t, axis=1) > 0)):
-        raise TheoryError("times are positive, finite and rising in each row")
-    if not np.all((y > 0) & np.isfinite(y)):
-        raise TheoryError("losses are positive and finite; take off a floor only where it is below all of them")
-    log_p, log_t, log_y = np.log(p), np.log(t), np.log(y)
-    if np.ptp(log_y) < 1e-9:
+    if not (p.shape == given.shape and np.all((p > 0) & np.isfinite(p)) and len(np.unique(p)) > 1):
+        raise TheoryError("sizes are positive and finite, and at least two differ")
+    y, t = _rows("losses", losses, len(p)), _rows("times", times, len(p))
+    for size, row, at in zip(given, y, t, strict=True):
+        if row.shape != at.shape or row.ndim != 1 or len(row) < 3:
+            raise TheoryError(f"size {size:g} has {row.shape} losses at {at.shape} times; each has as many, 3 or more")
+        if not (np.all((at > 0) & np.isfinite(at)) and np.all(np.diff(at) > 0)):
+            raise TheoryError(f"the times of size {size:g} are not positive, finite and rising")
+        if not np.all((row > 0) & np.isfinite(row)):
+            raise TheoryError(
+                f"some losses of size {size:g} are not positive and finite; take off no more than the floor"
+            )
+    log_p, log_t, log_y = np.log(p), [np.log(row) for row in t], [np.log(row) for row in y]
+    if max(map(np.max, log_y)) - min(map(np.min, log_y)) < 1e-9:
         raise TheoryError("the losses do not change, so any exponent brings the curves together")
 
     def spread(a: float) -> float:
         total, count = 0.0, 0
-        x = a * log_p[:, None] + log_t
+        x = [a * own + row for own, row in zip(log_p, log_t, strict=True)]
         for i in range(len(p)):
             for j in range(i):
-                low, high = max(x[i, 0], x[j, 0]), min(x[i, -1], x[j, -1])
+                low, high = max(x[i][0], x[j][0]), min(x[i][-1], x[j][-1])
                 if high - low < 1e-9 or p[i] == p[j]:
                     continue
                 at = np.linspace(low, high, _GRID)
@@ -276,10 +279,13 @@ def scale_time_collapse(
     k = int(np.argmin(values))
     ends = grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)]
     a = float(minimize_scalar(spread, bounds=ends, method="bounded", options={"xatol": 1e-8}).x)  # type: ignore[attr-defined]
-    x = log_p[:, None] + log_t
+    x = [own + row for own, row in zip(log_p, log_t, strict=True)]
     largest = int(np.argmax(p))
-    at = np.linspace(x[largest, 0], x[largest, -1], _GRID)
-    lines = np.stack([np.interp(at, row, line, np.nan, np.nan) for row, line in zip(x, log_y, strict=True)])
+    at = np.linspace(x[largest][0], x[largest][-1], _GRID)
+    lines = np.full((len(p), len(at)), np.nan)
+    for line, row, known in zip(lines, x, log_y, strict=True):
+        inside = (at > row[0] - 1e-9) & (at < row[-1] + 1e-9)  # ends that differ by rounding are the same
+        line[inside] = np.interp(at[inside], row, known)
     off = lines - lines[largest]
     until, last = np.full(len(p), np.nan), np.full(len(p), np.nan)
     for i, row in enumerate(off):
@@ -306,6 +312,19 @@ def scale_time_collapse(
         last,
         tolerance,
     )
+
+
+def _rows(name: str, value: Any, count: int) -> list[np.ndarray]:
+    """One row of numbers for each size; a single row of times serves all."""
+    try:
+        rows = [np.asarray(row, dtype=float) for row in value]
+    except (TypeError, ValueError):
+        raise TheoryError(f"{name} are no rows of numbers") from None
+    if name == "times" and rows and not rows[0].ndim:
+        rows = [np.asarray(value, dtype=float)] * count
+    if len(rows) != count:
+        raise TheoryError(f"{name} have {len(rows)} rows for {count} sizes")
+    return rows
 
 
 def _read(**given: Any) -> list[np.ndarray]:
