@@ -134,7 +134,7 @@ def planar_traces(
     """
     problem = _Problem.read(spectrum, features, samples, ridge, feature_variance)
     delta = _solve(problem)
-    return _traces(problem, delta, problem.sums(delta))
+    return _traces(problem, delta, problem.sums(delta), problem.ridge)
 
 
 def joint_losses(
@@ -176,7 +176,7 @@ def joint_losses(
     extra = together(noise=(noise, 0.0), features=(problem.features, 1.0))["noise"]
     if extra.shape != problem.features.shape:
         problem = _Problem.read(spectrum, *(a + 0 * extra for a in problem.sizes), problem.variance)
-    return _losses(problem, _solve(problem), extra)
+    return _losses(problem, _solve(problem), extra, problem.ridge)
 
 
 def duality_gap(
@@ -356,16 +356,20 @@ def _solve(problem: _Problem) -> np.ndarray:
     return delta
 
 
-def _traces(problem: _Problem, delta: np.ndarray, sums: dict[str, np.ndarray]) -> PlanarTraces:
+def _traces(
+    problem: _Problem, delta: np.ndarray, sums: dict[str, np.ndarray], ridge: np.ndarray | None = None
+) -> PlanarTraces:
+    """The traces at kappa0 + delta; the ridge is the one given, or else the one that belongs to delta."""
     N, T = problem.features, problem.samples
     kappa, nn, tt = problem.kappa0 + delta, sums["free_features"], sums["free_samples"]
     gain = 1.0 if problem.variance is None else problem.variance * N
-    with np.errstate(invalid="ignore"):
-        ridge = np.where(delta > 0, gain * kappa * nn * tt * T, 0.0)
+    if ridge is None:
+        with np.errstate(invalid="ignore"):
+            ridge = np.where((delta > 0) & np.isfinite(T), gain * kappa * nn * tt * T, 0.0)
     return PlanarTraces(
         features=N,
         samples=T,
-        ridge=np.where(np.isfinite(T), ridge, 0.0),
+        ridge=ridge,
         kappa=kappa,
         df1=sums["z"],
         df2=sums["z"] - sums["between"],
@@ -375,13 +379,13 @@ def _traces(problem: _Problem, delta: np.ndarray, sums: dict[str, np.ndarray]) -
     )
 
 
-def _losses(problem: _Problem, delta: np.ndarray, noise: np.ndarray) -> JointLosses:
+def _losses(problem: _Problem, delta: np.ndarray, noise: np.ndarray, ridge: np.ndarray | None = None) -> JointLosses:
     """Losses at kappa = kappa0 + delta.
 
     signal = [(1 - z/N) lost + (z - q) A/N]/(D/(N T)), label noise = noise [q (1 - z/N) + z (z - q)/N]/(T D/(N T))
     """
     sums = problem.sums(delta)
-    known = _traces(problem, delta, sums)
+    known = _traces(problem, delta, sums, ridge)
     N, T, ladder = known.features, known.samples, known.ladder
     nn, between = sums["free_features"], sums["between"]
     with np.errstate(divide="ignore", invalid="ignore"):

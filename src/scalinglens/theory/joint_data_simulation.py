@@ -89,6 +89,7 @@ def rf_simulate(
     for name, value in (("repeats", repeats), ("outputs", outputs)):
         if not value >= 1:
             raise TheoryError(f"{name} is {value!r}; at least 1 is needed")
+    features, samples = int(features), int(samples)
     root = np.sqrt(spectrum.eigenvalues)
     size = np.sqrt(spectrum.target_power / spectrum.eigenvalues)
     M = len(root)

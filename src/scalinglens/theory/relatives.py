@@ -89,7 +89,7 @@ def joint_data_model(
     if convention not in _CONVENTIONS:
         hint = did_you_mean(convention, _CONVENTIONS)
         raise TheoryError(f'there is no convention "{convention}"{hint}; there are {", ".join(_CONVENTIONS)}')
-    M = amount("modes", modes)
+    M, alpha = amount("modes", modes), _exponent(alpha)
     if convention == "paper":
         if source is not None:
             raise TheoryError(
@@ -152,8 +152,8 @@ def _joint_notes(
         notes.append(f"closed form for endless modes: loss {closed:.6g}{unit}")
     if np.isinf(found.test).any():
         warnings.append("features = samples without ridge is the peak of double descent: the loss has no bound there")
-    if np.any(np.maximum(N, T) > M):
-        warnings.append(f"sizes beyond the latent dimension {M:g}: the power law ends there, in a plateau or at zero")
+    if np.any(np.minimum(N, T) >= M):
+        warnings.append(f"features and samples beyond the latent dimension {M:g}: the power law ends there")
     return notes, warnings
 
 
@@ -230,7 +230,7 @@ def regimes(*, alpha: float, features: Amount, samples: Amount, noise: float = 0
     >>> regimes(alpha=1, features="1e4", samples="1e7").table["by_features"].round(3).tolist()
     [0.999]
     """
-    N, T = amounts("features", features), amounts("samples", samples)
+    N, T, alpha = amounts("features", features), amounts("samples", samples), _exponent(alpha)
     if len(N) != len(T) and min(len(N), len(T)) > 1:
         raise TheoryError(f"there are {len(N)} features and {len(T)} samples; give as many of both, or one of either")
     found = local_regimes(power_law(1 + alpha, 1 + alpha), features=N, samples=T, noise=noise)
@@ -244,10 +244,12 @@ def regimes(*, alpha: float, features: Amount, samples: Amount, noise: float = 0
     if len(x) > 1:
         lines = tuple(
             Line(x, table[name], series(k), label=name.replace("_", " "))
-            for k, name in enumerate(("by_features", "by_samples", "variance_features", "variance_samples"))
+            for k, name in enumerate(("by_features", "by_samples"))
         )
-        marks = (*lines, Rule(alpha, label="alpha"))
-        figure = Figure("Regimes", (Panel("Local exponents", Axis(label, "log", "power"), Axis("exponent"), marks),))
+        panel = Panel(
+            "Local exponents at the best ridge", Axis(label, "log", "power"), Axis("exponent"), (*lines, Rule(alpha))
+        )
+        figure = Figure("Regimes", (panel,), f"rule: alpha = {alpha:g}, the exponent of a resource that is short")
     document = {"alpha": alpha, "noise": noise, "rows": table}
     return Answer(
         f"regimes, alpha = {alpha:g}, noise {noise:g}", table, document, notes, (), (_BAHRI, _MALONEY), figure
@@ -303,6 +305,12 @@ def manifold(
         warnings,
         (_SHARMA, _TWO_NN),
     )
+
+
+def _exponent(alpha: float) -> float:
+    if not 0 < alpha < np.inf:
+        raise TheoryError(f"alpha is {alpha!r}; it is a positive exponent, such as 0.5")
+    return alpha
 
 
 def _points(file: str) -> np.ndarray:

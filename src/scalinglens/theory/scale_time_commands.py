@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scalinglens.errors import TheoryError, did_you_mean
-from scalinglens.figures.figure import MUTED, Axis, Figure, Line, Mark, Panel, Rule, series
+from scalinglens.figures.figure import Axis, Figure, Line, Mark, Panel, series
 from scalinglens.theory.answer import Answer
 from scalinglens.theory.numbers import amount, amounts
 from scalinglens.theory.scale_time import Collapse, linear_gd_risk, scale_time_collapse, subspace_risk
@@ -189,8 +189,6 @@ def linear_gd(
     marks: list[Mark] = []
     for k, ((own, count), part) in enumerate(shown.groupby(["features", "samples"])):  # type: ignore[misc]
         marks.append(Line(part.time.to_numpy(), part.risk.to_numpy(), series(k), label=f"d = {own:g}, n = {count:g}"))
-    if signal > 0:
-        marks.append(Rule(signal, colour=MUTED, label="before training"))
     panel = Panel("Excess risk", Axis("time", "log", "power"), Axis("risk", "log"), tuple(marks))
     notes = ["limit of large sizes: near features = samples real draws differ by 10% or so"]
     document = {"signal": signal, "noise": noise, "rows": table}
