@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalinglens.errors import TheoryError
 from scalinglens.theory.joint_data_model import optimal_ridge
+from scalinglens.theory.numbers import together
 from scalinglens.worlds.spectra import Spectrum
 
 __all__ = ["Regimes", "regimes"]
@@ -64,13 +66,13 @@ def regimes(spectrum: Spectrum, *, features: Any, samples: Any, noise: Any = 0.0
 
     Args:
         spectrum: eigenvalues and target power; best with endless modes, as a finite number ends the power law.
-        features, samples: N and T, finite, as arrays that go together. noise: variance of the label noise.
+        features, samples: N and T, 2 or more, finite, as arrays that go together. noise: variance of the label noise.
 
     Returns:
         The `Regimes`.
 
     Raises:
-        TheoryError: sizes below 1.
+        TheoryError: sizes below 2, or endless.
 
     Cost: eleven searches for the best ridge per problem.
 
@@ -81,7 +83,10 @@ def regimes(spectrum: Spectrum, *, features: Any, samples: Any, noise: Any = 0.0
     >>> found.resolution_features.round(2).tolist(), found.variance_samples.round(2).tolist(), found.limit.tolist()
     ([0.5, 0.5], [1.0, 0.52], ['features', 'samples'])
     """
-    N, T, s = np.broadcast_arrays(*(np.asarray(value, dtype=float) for value in (features, samples, noise)))
+    given = together(features=(features, 2.0), samples=(samples, 2.0), noise=(noise, 0.0))
+    N, T, s = given.values()
+    if not np.all(np.isfinite(N) & np.isfinite(T)):
+        raise TheoryError("features and samples are finite here; the limits of endless ones are among the answers")
     up, down, endless = math.exp(_H), math.exp(-_H), np.full(N.shape, math.inf)
     sizes = [
         (N, T),
@@ -96,7 +101,7 @@ def regimes(spectrum: Spectrum, *, features: Any, samples: Any, noise: Any = 0.0
         (endless, T),
         (N, endless),
     ]
-    one = [np.maximum(np.stack(parts), 1.0) for parts in zip(*sizes, strict=True)]
+    one = [np.stack(parts) for parts in zip(*sizes, strict=True)]
     found = optimal_ridge(spectrum, features=one[0], samples=one[1], noise=np.broadcast_to(s, one[0].shape))
     L = found.test
 
