@@ -36,7 +36,7 @@ __all__ = [
 
 _CHUNK = 1 << 20  # numbers of one block, problems times modes
 _STEPS = 200
-_CLOSE = 1e-14
+_CLOSE = 1e-8  # a step of Newton's method squares it
 _GRID = 49  # ridges of the coarse search for the best one
 _NARROW = 44  # golden sections: the bracket shrinks to 1e-9
 
@@ -291,11 +291,16 @@ class _Problem:
         gain = 1.0 if self.variance is None else self.variance * self.features
         return self.ridge / (gain * self.samples)
 
-    def sums(self, delta: np.ndarray) -> dict[str, np.ndarray]:
+    def only(self, which: np.ndarray) -> _Problem:
+        """Some of the problems of a flat batch."""
+        parts = (a[which] for a in (self.features, self.samples, self.ridge))
+        return _Problem(self.spectrum, *parts, None, self.kappa0[which])
+
+    def sums(self, delta: np.ndarray, *, losses: bool = True) -> dict[str, np.ndarray]:
         """What the losses are made of, at kappa = kappa0 + delta, without cancellation.
 
         free_*: 1 - z/N and 1 - z/T; they start from m - z = max(m - M, 0) + delta sum lambda/((kappa0 + lambda)(kappa + lambda)),
-        m = min(N, T). z, q; between = z - q; A = sum v (1 - r), lost = sum v (1 - r)^2.
+        m = min(N, T). z, q; between = z - q; A = sum v (1 - r), lost = sum v (1 - r)^2, both only where losses are wanted.
         """
         trace, power = self.spectrum.weights
         eigenvalues = self.spectrum.eigenvalues
@@ -313,8 +318,9 @@ class _Problem:
             out["hidden"][block] = flat[block] * ((near * inverse) @ trace)
             out["z"][block] = inverse @ trace
             out["between"][block] = (missing * inverse) @ trace
-            out["A"][block] = missing @ power
-            out["lost"][block] = (missing * missing) @ power
+            if losses:
+                out["A"][block] = missing @ power
+                out["lost"][block] = (missing * missing) @ power
         found = {name: values.reshape(delta.shape) for name, values in out.items()}
         hidden = found.pop("hidden")
         m = np.minimum(self.features, self.samples)
@@ -341,17 +347,22 @@ def _solve(problem: _Problem) -> np.ndarray:
     high = np.log(np.maximum(2 * problem.spectrum.trace / np.minimum(N, T), 4 * aim[some]))
     low = np.full(high.shape, -740.0)
     x = np.minimum(high, target)
+    left = np.arange(len(x))  # problems that have not converged
     for _ in range(_STEPS):
-        at = np.exp(x)
-        sums = part.sums(at)
-        kappa, nn, tt = start + at, sums["free_features"], sums["free_samples"]
-        off = np.log(kappa) + np.log(nn) + np.log(tt) - target
-        low, high = np.where(off < 0, x, low), np.where(off > 0, x, high)
-        step = off * kappa / (at * (1 + sums["between"] * (1 / (N * nn) + 1 / (T * tt))))
-        if np.all(np.abs(step) <= _CLOSE * np.maximum(1.0, np.abs(x))):
+        now = part.only(left)
+        at = np.exp(x[left])
+        sums = now.sums(at, losses=False)
+        kappa, nn, tt = now.kappa0 + at, sums["free_features"], sums["free_samples"]
+        off = np.log(kappa) + np.log(nn) + np.log(tt) - target[left]
+        low[left], high[left] = np.where(off < 0, x[left], low[left]), np.where(off > 0, x[left], high[left])
+        step = off * kappa / (at * (1 + sums["between"] * (1 / (now.features * nn) + 1 / (now.samples * tt))))
+        next_ = x[left] - step
+        inside = (next_ > low[left]) & (next_ < high[left])
+        close = np.abs(step) <= _CLOSE
+        x[left] = np.where(inside | close, next_, (low[left] + high[left]) / 2)
+        left = left[~close]
+        if not len(left):
             break
-        next_ = x - step
-        x = np.where((next_ > low) & (next_ < high), next_, (low + high) / 2)
     delta[some] = np.exp(x)
     return delta
 
