@@ -11,12 +11,11 @@ from scipy.optimize import minimize_scalar
 from scalinglens.errors import TheoryError
 from scalinglens.theory.joint_data_model import (
     duality_gap,
-    isotropic_teacher,
     joint_losses,
     optimal_ridge,
     planar_traces,
 )
-from scalinglens.theory.joint_data_power_law import power_law_optimum, power_law_ridgeless
+from scalinglens.theory.joint_data_power_law import isotropic_teacher, power_law_optimum, power_law_ridgeless
 from scalinglens.theory.joint_data_simulation import feature_spectrum, rf_simulate
 from scalinglens.theory.random_features.problem import RandomFeatures
 from scalinglens.theory.random_features.solve import solve

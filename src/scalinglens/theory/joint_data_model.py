@@ -6,8 +6,8 @@ z = sum r_I and q = sum r_I^2,
     ridge = var_u kappa (N - z)(T - z)
     loss + noise = [sum_I v_I ((1 - r_I) - r_I (1 - r_I)(N - z)/(N - q)) + noise] / [1 - (q (N - 2z) + z^2)/(T (N - q))]
 
-The model of Maloney, Roberts and Sully 2022 is `isotropic_teacher`; Zhang 2024 sums the same planar diagrams. Derivation, and
-the forms without cancellation that the code uses: docs/theory/joint_data_model.md.
+The model of Maloney, Roberts and Sully 2022 is `joint_data_power_law.isotropic_teacher`; Zhang 2024 sums the same planar
+diagrams. Derivation, and the forms without cancellation that the code uses: docs/theory/joint_data_model.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ __all__ = [
     "JointLosses",
     "PlanarTraces",
     "duality_gap",
-    "isotropic_teacher",
     "joint_losses",
     "optimal_ridge",
     "planar_traces",
@@ -91,36 +90,6 @@ class JointLosses:
         return pd.DataFrame(known | losses)
 
 
-def isotropic_teacher(
-    alpha: float, modes: int, *, outputs: int = 1, teacher_variance: float = 1.0, scale: float = 1.0
-) -> Spectrum:
-    """Return the spectrum of Maloney, Roberts and Sully: lambda_I = scale I^-(1 + alpha), I up to `modes`, isotropic teacher.
-
-    v_I = outputs teacher_variance lambda_I/(2 modes); the 1/2 is that of their loss, half a sum of squares over outputs. Their
-    label noise is outputs var/2 in the units of `joint_losses`, their feature variance var_u/modes.
-
-    Args:
-        alpha: positive. modes: the latent dimension M, whole.
-        outputs: C. teacher_variance: sigma_w^2. scale: lambda_+, the largest eigenvalue.
-
-    Raises:
-        TheoryError: what is not positive.
-
-    Source: Maloney, Roberts and Sully 2022 (arXiv 2210.16859).
-
-    >>> isotropic_teacher(1.0, 4, outputs=2).target_power.round(4).tolist()
-    [0.25, 0.0625, 0.0278, 0.0156]
-    """
-    given = {"alpha": alpha, "outputs": outputs, "teacher_variance": teacher_variance, "scale": scale}
-    for name, value in given.items():
-        if not 0 < value < math.inf:
-            raise TheoryError(f"{name} is {value!r}; it is positive and finite")
-    if not (1 <= modes < math.inf and modes == int(modes)):
-        raise TheoryError(f"modes is {modes!r}; the latent dimension is a whole number from 1 on")
-    eigenvalues = scale * np.arange(1.0, modes + 1.0) ** -(1.0 + alpha)
-    return Spectrum(eigenvalues, outputs * teacher_variance / (2 * modes) * eigenvalues)
-
-
 def planar_traces(
     spectrum: Spectrum, *, features: Any, samples: Any, ridge: Any = 0.0, feature_variance: Any = None
 ) -> PlanarTraces:
@@ -167,6 +136,7 @@ def joint_losses(
 
     Source: Maloney, Roberts and Sully 2022 (arXiv 2210.16859); Zhang 2024 (arXiv 2405.19398).
 
+    >>> from scalinglens.theory.joint_data_power_law import isotropic_teacher
     >>> known = isotropic_teacher(1.0, 1200, outputs=10)
     >>> found = joint_losses(known, features=[100, 300], samples=[300, 100], feature_variance=1 / 1200)
     >>> found.test.round(10).tolist()
@@ -192,6 +162,7 @@ def duality_gap(
 
     Source: Zhang 2024 (arXiv 2405.19398).
 
+    >>> from scalinglens.theory.joint_data_power_law import isotropic_teacher
     >>> known = isotropic_teacher(1.0, 1200, outputs=10)
     >>> gap = duality_gap(known, features=300, samples=100, ridge=1e-3, noise=0.005, feature_variance=1 / 1200)
     >>> round(float(gap), 9)
@@ -216,6 +187,7 @@ def optimal_ridge(
 
     Cost: some hundred sums over the modes per problem.
 
+    >>> from scalinglens.theory.joint_data_power_law import isotropic_teacher
     >>> known = isotropic_teacher(1.0, 20000)
     >>> found = optimal_ridge(known, features=200, samples=200, feature_variance=1 / 20000)
     >>> bool(np.isclose(found.traces.ridge, np.pi**2 / (4 * 20000), rtol=0.02))    # closed form for endless modes
@@ -293,8 +265,8 @@ class _Problem:
 
     def only(self, which: np.ndarray) -> _Problem:
         """Some of the problems of a flat batch."""
-        parts = (a[which] for a in (self.features, self.samples, self.ridge))
-        return _Problem(self.spectrum, *parts, None, self.kappa0[which])
+        N, T, ridge = self.features[which], self.samples[which], self.ridge[which]
+        return _Problem(self.spectrum, N, T, ridge, None, self.kappa0[which])
 
     def sums(self, delta: np.ndarray, *, losses: bool = True) -> dict[str, np.ndarray]:
         """What the losses are made of, at kappa = kappa0 + delta, without cancellation.

@@ -1,7 +1,8 @@
-"""The joint data model of a power law with endless modes in closed form: the best ridge, and no ridge."""
+"""Power laws of the joint data model: the paper's spectrum, and closed forms for endless modes with the best ridge and none."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,39 @@ import numpy as np
 
 from scalinglens.errors import TheoryError
 from scalinglens.theory.numbers import together
+from scalinglens.worlds.spectra import Spectrum
 
-__all__ = ["PowerLawOptimum", "power_law_optimum", "power_law_ridgeless"]
+__all__ = ["PowerLawOptimum", "isotropic_teacher", "power_law_optimum", "power_law_ridgeless"]
+
+
+def isotropic_teacher(
+    alpha: float, modes: int, *, outputs: int = 1, teacher_variance: float = 1.0, scale: float = 1.0
+) -> Spectrum:
+    """Return the spectrum of Maloney, Roberts and Sully: lambda_I = scale I^-(1 + alpha), I up to `modes`, isotropic teacher.
+
+    v_I = outputs teacher_variance lambda_I/(2 modes); the 1/2 is that of their loss, half a sum of squares over outputs. Their
+    label noise is outputs var/2 in the units of `joint_losses`, their feature variance var_u/modes.
+
+    Args:
+        alpha: positive. modes: the latent dimension M, whole.
+        outputs: C. teacher_variance: sigma_w^2. scale: lambda_+, the largest eigenvalue.
+
+    Raises:
+        TheoryError: what is not positive.
+
+    Source: Maloney, Roberts and Sully 2022 (arXiv 2210.16859).
+
+    >>> isotropic_teacher(1.0, 4, outputs=2).target_power.round(4).tolist()
+    [0.25, 0.0625, 0.0278, 0.0156]
+    """
+    given = {"alpha": alpha, "outputs": outputs, "teacher_variance": teacher_variance, "scale": scale}
+    for name, value in given.items():
+        if not 0 < value < math.inf:
+            raise TheoryError(f"{name} is {value!r}; it is positive and finite")
+    if not (1 <= modes < math.inf and modes == int(modes)):
+        raise TheoryError(f"modes is {modes!r}; the latent dimension is a whole number from 1 on")
+    eigenvalues = scale * np.arange(1.0, modes + 1.0) ** -(1.0 + alpha)
+    return Spectrum(eigenvalues, outputs * teacher_variance / (2 * modes) * eigenvalues)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,11 +16,10 @@ from scalinglens.theory.information import info_bound, info_optimal_allocation
 from scalinglens.theory.joint_data_model import (
     JointLosses,
     duality_gap,
-    isotropic_teacher,
     joint_losses,
     optimal_ridge,
 )
-from scalinglens.theory.joint_data_power_law import power_law_optimum
+from scalinglens.theory.joint_data_power_law import isotropic_teacher, power_law_optimum
 from scalinglens.theory.manifold import manifold_exponent, two_nn
 from scalinglens.theory.numbers import amount, amounts
 from scalinglens.theory.regimes import regimes as local_regimes
