@@ -36,6 +36,9 @@ MODELS: Mapping[str, Model] = {
     ),
     "frontier": Model("random_features.commands", "frontier", "the dynamical model's best size at each compute"),
     "exponents": Model("random_features.commands", "exponents", "its exponents by regime, and those of its relatives"),
+    "hutter": Model("quanta", "hutter", "learning curve of a memoriser on a Zipf tail"),
+    "quanta": Model("quanta", "quanta", "the quantization model: loss over capacity and data"),
+    "hierarchy": Model("hierarchy", "hierarchy", "samples that the random hierarchy model asks for, deep and shallow"),
 }
 
 
