@@ -48,8 +48,8 @@ def class_given_tuple(world: Hierarchy) -> tuple[np.ndarray, np.ndarray]:
     """Return how probable each class is given the tuple at one place of the input, and how probable that tuple is.
 
     Returns:
-        P(class | tuple) [places, v, classes] and P(tuple) [places, v]. All m tuples of a symbol of the level above say the same, so v
-        stands for v m of them; a symbol that never occurs at a place has probability zero and the classes' own frequencies.
+        P(class | tuple) [places, v, classes] and P(tuple) [places, v]. All m tuples of a symbol of the level above say the same,
+        so v stands for v m of them; a symbol that never occurs at a place has probability zero and the classes' own frequencies.
 
     Cost: O(L v^2 s^L) at most: matrices along the tree, no inputs are drawn.
 
@@ -79,8 +79,8 @@ def hierarchy_samples(world: Hierarchy) -> HierarchySamples:
         world: the rules; `random_hierarchy` draws them.
 
     Returns:
-        The `HierarchySamples`. The variance in P_c is over tuples as often as they occur, classes and places. Orders of magnitude:
-        for v = n_c = m, counting/deep is 0.9 to 1.2 at L = 2 and about 1.5 to 2.2 at L = 3.
+        The `HierarchySamples`. The variance in P_c is over tuples as often as they occur, classes and places. Orders of
+        magnitude: for v = n_c = m, counting/deep is 0.9 to 1.2 at L = 2 and about 1.5 to 2.2 at L = 3.
 
     Source: Cagnetta et al. 2023 (arXiv 2307.02129).
 
@@ -134,21 +134,12 @@ def hierarchy(
         raise TheoryError(f"rules is {rules!r}; it is the number of draws, 1 or more")
     if isinstance(levels, bool) or not isinstance(levels, int | np.integer) or not 1 <= levels <= 12:
         raise TheoryError(f"levels is {levels!r}; it is a whole number from 1 to 12")
-    table: dict[str, Any] = {
-        "levels": list(range(1, levels + 1)),
-        "length": [],
-        "deep": [],
-        "shallow": [],
-        "counting": [],
-    }
+    table: dict[str, Any] = {name: [] for name in ("levels", "length", "deep", "shallow", "counting")}
+    sizes: dict[str, Any] = {"vocab": vocab, "synonyms": synonyms, "branching": branching, "classes": classes}
     try:
-        for depth in table["levels"]:
-            drawn = [
-                random_hierarchy(
-                    vocab=vocab, synonyms=synonyms, levels=depth, branching=branching, classes=classes, seed=seed + k
-                )
-                for k in range(rules)
-            ]
+        for depth in range(1, levels + 1):
+            drawn = [random_hierarchy(levels=depth, seed=seed + k, **sizes) for k in range(rules)]
+            table["levels"].append(depth)
             found = [hierarchy_samples(world) for world in drawn]
             table["length"].append(drawn[0].length)
             table["deep"].append(found[0].deep)
@@ -156,20 +147,13 @@ def hierarchy(
             table["counting"].append(float(np.exp(np.mean([np.log(one.counting) for one in found]))))
     except WorldError as problem:
         raise TheoryError(str(problem)) from None
-    given = {
-        "vocab": vocab,
-        "synonyms": synonyms,
-        "branching": branching,
-        "classes": drawn[0].classes,
-        "rules": rules,
-        "seed": seed,
-    }
+    given = {**sizes, "classes": drawn[0].classes, "rules": rules, "seed": seed}
     return Answer(
         f"random hierarchy, v = {vocab}, m = {synonyms}, s = {branching}, {drawn[0].classes} classes",
         table,
         {"problem": given, **table},
-        ["orders of magnitude; deep: n_c m^L, shallow: all different inputs, counting: where a tuple's correlation with the class "
-         "stands out of the noise"],
+        ["orders of magnitude; deep: n_c m^L, shallow: all different inputs, counting: where a tuple's correlation with the "
+         "class stands out of the noise"],
         (),
         (_SOURCE,),
     )  # fmt: skip
