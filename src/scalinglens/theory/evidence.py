@@ -263,7 +263,7 @@ def _evidence(
     for low in range(0, sets, width):
         size = min(width, sets - low)
         drawn = rng.normal(size=(size, len(y), k)) * np.sqrt(variance)[:, None] + (mean - y)[:, None]
-        terms = logsumexp(-0.5 * drawn**2 / sn, axis=2) - math.log(k) - 0.5 * math.log(2 * np.pi * sn)
+        terms = np.asarray(logsumexp(-0.5 * drawn**2 / sn, axis=2)) - math.log(k) - 0.5 * math.log(2 * np.pi * sn)
         found[low : low + size] = terms.sum(1)
     spread = found.std(ddof=1) / math.sqrt(sets) if sets > 1 else math.nan
     return Evidence(float(evidence), float(bound), float(found.mean()), float(spread), k, mean, variance)

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.special import gamma, gammainc, gammaincc, zeta
 
 from scalinglens.errors import TheoryError, did_you_mean
-from scalinglens.figures.figure import ACCENT, MUTED, Axis, Band, Figure, Line, Panel
+from scalinglens.figures.figure import ACCENT, MUTED, Axis, Band, Figure, Line, Panel, series
 from scalinglens.theory.answer import Answer
 from scalinglens.theory.given import amount, points
 from scalinglens.worlds.spectra import power_law
@@ -220,7 +220,12 @@ def quanta(
     x, label = (seen, "data") if over_data else (held.T, "capacity")
     y = found.loss.reshape(held.shape) if over_data else found.loss.reshape(held.shape).T
     shown = np.isfinite(x) & (x > 0) & (y > 0)
-    lines = tuple(Line(p[k], q[k], ACCENT) for p, q, k in zip(x, y, shown, strict=True) if k.any())
+    names = [f"capacity {value:g}" for value in held[:, 0]] if over_data else [f"data {value:g}" for value in seen[0]]
+    lines = tuple(
+        Line(p[k], q[k], series(i), label=name)
+        for i, (p, q, k, name) in enumerate(zip(x, y, shown, names, strict=True))
+        if k.any()
+    )
     panel = Panel("Loss above the floor", Axis(label, "log", "power"), Axis("share of all quanta", "log"), lines)
     return Answer(
         f"quanta, a = {a:g}, tau = {tau:g}, {counting} counts",

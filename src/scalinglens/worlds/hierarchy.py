@@ -1,7 +1,7 @@
 """`Hierarchy`: the random hierarchy model, a classification task made of random rules that replace a symbol by several.
 
-A class is replaced by one of m tuples of s symbols, each symbol by one of its m tuples, L times; the s^L symbols of the last level
-are the input. No tuple belongs to two symbols, so the class can be read off the input and the best loss is zero.
+A class is replaced by one of m tuples of s symbols, each symbol by one of its m tuples, L times; the s^L symbols of the last
+level are the input. No tuple belongs to two symbols, so the class can be read off the input and the best loss is zero.
 
 Source: Cagnetta, Petrini, Tomasini, Favero and Wyart 2023 (arXiv 2307.02129).
 """
