@@ -49,6 +49,9 @@ MODELS: Mapping[str, Model] = {
     "linear-gd": Model(
         "scale_time_commands", "linear_gd", "linear regression by gradient flow: double descent in closed form"
     ),
+    "hutter": Model("quanta", "hutter", "learning curve of a memoriser on a Zipf tail"),
+    "quanta": Model("quanta", "quanta", "the quantization model: loss over capacity and data"),
+    "hierarchy": Model("hierarchy", "hierarchy", "samples that the random hierarchy model asks for, deep and shallow"),
 }
 
 
