@@ -9,8 +9,6 @@ processor time, the median of some rounds; ratios are of processor times. Result
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 import os
 import statistics
@@ -27,6 +25,8 @@ from scalinglens.theory.random_features.frontier import frontier
 from scalinglens.theory.random_features.optimizers import GradientDescent
 from scalinglens.theory.random_features.problem import RandomFeatures
 from scalinglens.theory.random_features.solve import solve
+from scalinglens.theory.simulate import simulate
+from scalinglens.theory.two_time import two_times
 from scalinglens.worlds.spectra import power_law
 
 A, B = 1.5, 1.25
@@ -88,15 +88,14 @@ def budgets() -> dict[str, Any]:
 
 
 def two_time_matrices() -> dict[str, Any]:
-    if importlib.util.find_spec("scalinglens.theory.two_time") is None:
-        return {"skipped": "scalinglens.theory.two_time is not part of this version"}
-    two_times = importlib.import_module("scalinglens.theory.two_time").two_times
     problem, method = RandomFeatures(power_law(A, B, 1000), 128, 256), GradientDescent(RATE)
     rows = []
     for steps in STEPS:
         spent, direct = timed(lambda steps=steps: two_times(problem, steps, method), rounds=1)
         own, found = timed(lambda steps=steps: solve(problem, np.arange(steps + 1.0), method))
-        rows.append({"steps": steps, "two_times": spent, "solve": own,
+        last, _ = timed(lambda steps=steps: solve(problem, [float(steps)], method))
+        rows.append({"steps": steps, "two_times": spent, "solve": own, "solve_last_step": last,
+                     "ratio_last_step": spent["processor_seconds"] / last["processor_seconds"],
                      "ratio": spent["processor_seconds"] / own["processor_seconds"],
                      "largest_relative_difference": float(np.max(np.abs(found.test / direct.test - 1)))})  # fmt: skip
     spent = [row["two_times"]["processor_seconds"] for row in rows]
@@ -105,9 +104,6 @@ def two_time_matrices() -> dict[str, Any]:
 
 
 def draws() -> dict[str, Any]:
-    if importlib.util.find_spec("scalinglens.theory.simulate") is None:
-        return {"skipped": "scalinglens.theory.simulate is not part of this version"}
-    simulate = importlib.import_module("scalinglens.theory.simulate").simulate
     problem, at = RandomFeatures(power_law(A, B, 1000), 128, 256), np.geomspace(1, 1e6, 13)
     spent, drawn = timed(lambda: simulate(problem, at, seeds=DRAWS), rounds=1)
     own, theory = timed(lambda: solve(problem, at))

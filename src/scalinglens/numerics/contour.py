@@ -11,10 +11,11 @@ import math
 
 import numpy as np
 
-__all__ = ["circle", "hyperbola"]
+__all__ = ["CROSSING", "circle", "hyperbola"]
 
 _ANGLE = math.pi / 4  # of the branches with the imaginary axis: halfway between the cut and growth
-_CROSSING = 3.0  # where the hyperbola crosses the real axis, times the latest time
+_SPARED = 240  # nodes
+CROSSING = 3.0  # scale of the hyperbola, times the latest time; it crosses the real axis at 0.29 of it
 
 
 def hyperbola(earliest: float, latest: float, digits: float) -> tuple[np.ndarray, np.ndarray]:
@@ -38,8 +39,8 @@ def hyperbola(earliest: float, latest: float, digits: float) -> tuple[np.ndarray
     True
     """
     depth = digits * math.log(10)
-    step = 2 * math.pi * _ANGLE / (depth + _CROSSING)
-    mu = _CROSSING / latest
+    step = 2 * math.pi * _ANGLE / (depth + CROSSING)
+    mu = CROSSING / latest
     end = math.acosh((1 + depth / (mu * earliest)) / math.sin(_ANGLE))
     u = np.arange(math.ceil(end / step) + 1) * step
     s = mu * (1 + np.sin(1j * u - _ANGLE))
@@ -68,6 +69,9 @@ def circle(latest: int, digits: float) -> tuple[np.ndarray, np.ndarray]:
     depth = (digits + 1) * math.log(10)
     # every second node must tell all powers apart, and r^t must not grow so far that rounding shows
     half = 2 * max(3 * latest // 4 + 1, 8)
+    half = max(
+        half, min(4 * half, _SPARED)
+    )  # rounding grows with the square of r^t: where nodes are few they are not spared
     angle = np.arange(half + 1) * math.pi / half
     r = np.exp(depth / (2 * half)) * np.exp(1j * angle)
     r[-1] = r[-1].real

@@ -22,18 +22,22 @@ from typing import Protocol
 import numpy as np
 
 from scalinglens.errors import TheoryError
-from scalinglens.numerics.contour import circle, hyperbola
+from scalinglens.numerics.contour import CROSSING, circle, hyperbola
 
-__all__ = ["GradientDescent", "GradientFlow", "HeavyBall", "Nesterov", "Optimizer", "Rule", "WeightDecay"]
+__all__ = ["GradientDescent", "GradientFlow", "HeavyBall", "Nesterov", "Optimizer", "Rule", "WeightDecay", "settled"]
 
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """Nodes of the upper half plane [n] and weights [n, T] for the times with these numbers [T]."""
+    """Nodes of the upper half plane [n] and weights [n, T] for the times with these numbers [T].
+
+    The last `lone` nodes are poles of the filter, no part of the trapezoid rule that the others make.
+    """
 
     s: np.ndarray
     weights: np.ndarray
     which: np.ndarray
+    lone: int = 0
 
 
 class Optimizer(Protocol):
@@ -96,11 +100,25 @@ class WeightDecay:
         """The hyperbola of the flow, and a node at s = rho for what is left at late times."""
         rho = self.decay
         late = min(float(times.max()), digits * math.log(10) * 2 / rho + float(times.min()))
-        s, ds = hyperbola(float(times.min()), late, digits)
+        # the pole at rho must lie well outside the contour: near it the trapezoid rule is slow
+        s, ds = hyperbola(float(times.min()), max(late, CROSSING / rho), digits)
         weights = s[:, None] / (s - rho)[:, None] * np.exp(np.outer(s - rho, times)) * ds[:, None]
-        # inside the contour the pole at rho is counted with its residue, which the node must take back
-        own = np.full((1, len(times)), 0.0 if np.real(s[0]) > rho else rho / 2, dtype=complex)
-        return [Rule(np.append(s, rho), np.concatenate((weights, own)), np.arange(len(times)))]
+        own = np.full((1, len(times)), rho / 2, dtype=complex)
+        return [Rule(np.append(s, rho), np.concatenate((weights, own)), np.arange(len(times)), 1)]
+
+
+_SETTLED = 60.0  # of the decay's time scale: what still moves is e^-60
+
+
+def settled(optimizer: Optimizer, times: np.ndarray) -> np.ndarray:
+    """Return the times with the endless ones made finite where weight decay has the last word; others end without a ridge.
+
+    >>> settled(WeightDecay(0.5), np.array([1.0, np.inf])).tolist()
+    [1.0, 120.0]
+    """
+    if isinstance(optimizer, WeightDecay):
+        return np.where(np.isinf(times), _SETTLED / optimizer.decay, times)
+    return times
 
 
 @dataclass(frozen=True)
@@ -177,13 +195,19 @@ class Nesterov:
 
 
 def _recursion(x: np.ndarray, times: np.ndarray, eta: float, mu: float, *, nesterov: bool) -> np.ndarray:
+    """p_t(x) [T, ...] by powers of the matrix that takes (p_t, p_(t-1)) one step on: O(log t) products."""
     x = np.asarray(x, dtype=float)
-    found = np.empty((len(times), *x.shape))
-    before, now = np.ones_like(x), np.ones_like(x)
-    for step in range(int(np.max(times)) + 1):
-        found[np.asarray(times) == step] = now
-        push = (1 + mu) * now - mu * before
-        before, now = now, (1 - eta * x) * push if nesterov else push - eta * x * now
+    first = (1 - eta * x) * (1 + mu) if nesterov else 1 + mu - eta * x
+    second = -mu * (1 - eta * x) if nesterov else np.full_like(x, -mu)
+    step = np.stack((np.stack((first, second), -1), np.stack((np.ones_like(x), np.zeros_like(x)), -1)), -2)
+    state = np.ones((*x.shape, 2, 1))
+    steps = np.asarray(times).astype(int)
+    found = np.empty((len(steps), *x.shape))
+    now = 0
+    for i in np.argsort(steps, kind="stable"):
+        state = np.linalg.matrix_power(step, steps[i] - now) @ state
+        now = steps[i]
+        found[i] = state[..., 0, 0]
     return found
 
 
@@ -240,7 +264,7 @@ def _weighted(
     # the part of the generating function that does not depend on x is a node at infinity
     constant = 2 * np.real(power * (mu / g)[:, None]).sum(axis=0)
     far = 1e12 / eta
-    return Rule(np.append(s, far), np.concatenate((weights, far * constant[None].astype(complex) / 2)), which)
+    return Rule(np.append(s, far), np.concatenate((weights, far * constant[None].astype(complex) / 2)), which, 1)
 
 
 def _positive(name: str, value: float) -> None:

@@ -16,12 +16,16 @@ import numpy as np
 
 from scalinglens.worlds.spectra import Spectrum
 
-__all__ = ["Renormalised", "edge_of", "renormalise", "resolution"]
+__all__ = ["Renormalised", "above_the_cut", "edge_of", "renormalise", "resolution"]
 
 _TURNS = 4  # steps from the real axis to the angle of s
 _POLISH = 8
 _CLOSE = 1e-14
 _TABLE = 64
+_DESCENTS = 13  # steps from above down to the cut, each by the factor
+_CLOSER = 0.0625
+_NEWTON = 3
+_CUT_BLOCK = 1 << 16  # nodes times modes that stay in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +64,7 @@ def resolution(spectrum: Spectrum, size: np.ndarray) -> np.ndarray:
     """Return kappa with sum_k lambda_k/(lambda_k + kappa) = size [batch]; zero where there are not more modes than that.
 
     >>> flat = Spectrum([1.0, 1.0], [1.0, 1.0])
-    >>> resolution(flat, np.array([1.0, 2.0])).tolist()
+    >>> resolution(flat, np.array([1.0, 2.0])).round(12).tolist()
     [1.0, 0.0]
     """
     size = np.asarray(size, dtype=float)
@@ -121,6 +125,33 @@ def renormalise(spectrum: Spectrum, features: np.ndarray, samples: np.ndarray, s
             break
     delta = np.exp(x)
     return Renormalised(s, kappa[:, None] + delta, delta, kappa, **curve.functions(delta), slope=point.slope, gap=gap)
+
+
+def above_the_cut(spectrum: Spectrum, features: np.ndarray, samples: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """Return z at s = -u + i 0 for rates u > 0 [batch, n]; its imaginary part is positive where the dynamics has such rates.
+
+    The edges of the bands are branch points, so the cut is approached at falling distance: what is left is about 1e-14 of u.
+
+    >>> flat = Spectrum(np.ones(200), np.ones(200))
+    >>> z = above_the_cut(flat, np.array([np.inf]), np.array([400.0]), np.array([1.0, 4.0]))
+    >>> z.round(6).tolist()                                   # z^2 + (1/2 + u) z + u = 0
+    [[(-0.75+0.661438j), (-3.280776+0j)]]
+    """
+    kappa = resolution(spectrum, np.minimum(features, samples))
+    curve = _Curve(spectrum, features, samples, kappa)
+    near = np.pi * (1 - 0.125 * _CLOSER ** np.arange(1.0, _DESCENTS))
+    angles = np.concatenate((np.pi * np.linspace(0, 0.875, _TURNS + 1)[1:], near))
+    found = np.empty((len(kappa), len(rates)), dtype=complex)
+    step = max(1, _CUT_BLOCK // (len(kappa) * len(spectrum.eigenvalues)))
+    for start in range(0, len(rates), step):
+        block = slice(start, start + step)
+        x, size = _on_real_axis(curve, rates[block]), np.log(rates[block])
+        for angle in angles:
+            for _ in range(_NEWTON):
+                point = curve.at(np.exp(x))
+                x = x - (point.log_s - (size + 1j * angle)) / point.slope
+        found[:, block] = kappa[:, None] + np.exp(x)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import pandas as pd
 from scalinglens.errors import TheoryError
 from scalinglens.numerics.contour import hyperbola
 from scalinglens.theory.random_features.correlations import PARTS, bilinear, correlation, gradients, pairs
-from scalinglens.theory.random_features.optimizers import GradientFlow, Optimizer, Rule
+from scalinglens.theory.random_features.optimizers import GradientFlow, Optimizer, Rule, settled
 from scalinglens.theory.random_features.problem import RandomFeatures
 from scalinglens.theory.random_features.renormalised import edge_of, renormalise
 from scalinglens.theory.random_features.static import static_loss
@@ -28,9 +28,10 @@ DIGITS = 8.0  # of the contour; the result has about as many
 TOLERANCE = 1e-6
 _CHUNK = 1 << 19  # complex numbers of one block of two-point functions: more would leave the cache
 _BLOCK = 1 << 23  # complex numbers of one block of rows, where a contour has very many nodes
-_ROUNDING = 1e-15
-_SAFETY = 10.0  # the errors of the two rules have different factors in front
+_ROUNDING = 8e-15
+_SAFETY = 30.0  # the errors of the two rules have different factors in front
 _MORE_DIGITS = 4.0
+_CLAIMED = 3e-9  # relative error below which nothing is claimed
 _RESOURCES = ("times", "features", "samples")
 _DECADES = 2.0  # of a window in which doubtful losses are solved again
 
@@ -154,10 +155,11 @@ def solve(
     >>> from scalinglens.worlds.spectra import power_law
     >>> found = solve(RandomFeatures(power_law(1.5, 1.25), 512, 1024), [1, 100, 1e4, np.inf])
     >>> found.test.round(6).tolist()
-    [1.367817, 0.318065, 0.471587, 0.478656]
+    [1.367815, 0.318065, 0.471586, 0.478655]
     """
     optimizer = GradientFlow() if optimizer is None else optimizer
-    times = _times(times, optimizer)
+    asked = checked_times(times, optimizer)
+    times = settled(optimizer, asked)
     size = int(np.prod(problem.shape, dtype=int))
     N, P, noise = (array.reshape(size) for array in (problem.features, problem.samples, problem.noise))
     inner = np.flatnonzero((times > 0) & np.isfinite(times))
@@ -195,7 +197,7 @@ def solve(
             del drawn["times"]
     warned = _warnings(store.values["test"], store.values["error"], tolerance, problem)
     test, train, error = (values.pop(name) for name in ("test", "train", "error"))
-    return Curves(problem, optimizer, times, test, train, error, drawn, values, warned)
+    return Curves(problem, optimizer, asked, test, train, error, drawn, values, warned)
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,9 +283,13 @@ def _integrate(
     def add(name: str, matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
         found[name] = found.get(name, 0.0) + bilinear(matrix, left, right)
 
-    columns = np.concatenate((np.arange(0, n, 2), np.arange(n, 2 * n, 2)))
+    # every second node makes a rule too; poles of the filter, at the end, are no part of it
+    share = np.where(np.arange(n) % 2 == 0, 2.0, 0.0)
+    share[n - rule.lone :] = 1.0
+    second, doubled = np.flatnonzero(share), share[:, None] * w
+    columns = np.concatenate((second, n + second))
     size = np.empty((len(N), n))
-    step = max(2, 2 * (_BLOCK // (4 * n * len(N))))  # even, so that every second row of a block is one of all rows
+    step = max(1, _BLOCK // (2 * n * len(N)))
     for start in range(0, n, step):
         rows = slice(start, start + step)
         of = pairs(at, rows)
@@ -291,7 +297,8 @@ def _integrate(
         own = np.arange(C.shape[1])
         size[:, rows] = np.sqrt(np.abs(C[:, own, n + start + own]))
         add("test", C, w[rows], w)
-        add("coarse", C[:, ::2, columns], 2 * w[rows][::2], 2 * w[::2])
+        taken = second[(second >= start) & (second < start + step)]
+        add("coarse", C[:, taken[:, None] - start, columns], doubled[taken], doubled[second])
         add("train", C, seen[:, rows], seen)
         if parts:
             for name in PARTS[1:]:
@@ -311,8 +318,8 @@ def _integrate(
 def _error(value: np.ndarray, coarse: np.ndarray, most: np.ndarray, digits: float) -> np.ndarray:
     """Estimate the error from every second node, whose error is about the square root of that of all of them."""
     with np.errstate(all="ignore"):
-        apart = np.abs(coarse - value) / np.abs(value)
-    relative = np.maximum(np.minimum(_SAFETY * apart**2, apart), 10.0**-digits)
+        apart = np.nan_to_num(np.abs(coarse - value) / np.abs(value))  # a loss of zero is right
+    relative = np.maximum(np.minimum(_SAFETY * apart**2, apart), max(10.0**-digits, _CLAIMED))
     return np.abs(value) * relative + _ROUNDING * most
 
 
@@ -359,7 +366,8 @@ def _no_bottleneck(
             kept[where] = 0.0 if name.startswith("slope") else loss
 
 
-def _times(times: Any, optimizer: Optimizer) -> np.ndarray:
+def checked_times(times: Any, optimizer: Optimizer) -> np.ndarray:
+    """Times as an array [T]; a discrete optimizer has whole numbers of steps."""
     try:
         array = np.atleast_1d(np.asarray(times, dtype=float))
     except (TypeError, ValueError):

@@ -68,4 +68,5 @@ def _overdetermined(N: np.ndarray, P: np.ndarray, M: float, noise: np.ndarray) -
 
 
 def _fitted(P: np.ndarray, M: float, noise: np.ndarray) -> np.ndarray:
-    return noise * (1 - M / P)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(P), noise, noise * (1 - M / P))
