@@ -2,17 +2,18 @@
 
 python -m benchmarks.digits
 
-Half of the 1,797 images measure the spectrum of a kernel; students learn from images of the other half and are tested on the rest of
-it, so that no image is in a prediction and in its test. Inputs are the 64 pixels, scaled to length 1; targets are the ten classes as
-0 and 1, less 0.1; the loss is the square summed over the ten.
+Half of the 1,797 images measure the spectrum of a kernel; students learn from images of the other half and are tested on the
+rest of it, so that no image is in a prediction and in its test. Inputs are the 64 pixels, scaled to length 1; targets are the ten
+classes as 0 and 1, less 0.1; the loss is the square summed over the ten.
 
 - gaussian: N random combinations of the features of the arc-cosine kernel (infinitely many random ReLU units), linear weights.
 - relu: N random ReLU units, linear weights.
 - networks: one hidden layer of ReLU units in which both layers learn, by full-batch descent; predicted as lazy students of its
   tangent kernel with as many features as each output has weights.
 
-Students with linear weights follow gradient flow exactly, by eigendecomposition. Each is compared with the mean of its draws; besides,
-the same prediction from the eigenvalues and powers of the matrix as they are. `python -m benchmarks.digits_page` writes the page.
+Students with linear weights follow gradient flow exactly, by eigendecomposition. Each is compared with the mean of its draws;
+besides, the same prediction from the eigenvalues and powers of the matrix as they are. `python -m benchmarks.theory_pages` writes
+the page.
 """
 
 from __future__ import annotations

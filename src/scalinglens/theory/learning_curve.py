@@ -43,7 +43,7 @@ class LearningCurve:
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per N, P and t: features, samples, time, loss, train_loss."""
-        frame = self.curves.to_frame()[["features", "samples", "time", "train_loss"]]
+        frame = self.curves.to_frame().drop(columns=["noise", "error", "test_loss"])
         frame.insert(3, "loss", self.loss.ravel())
         return frame
 

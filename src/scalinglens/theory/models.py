@@ -36,6 +36,9 @@ MODELS: Mapping[str, Model] = {
     ),
     "frontier": Model("random_features.commands", "frontier", "the dynamical model's best size at each compute"),
     "exponents": Model("random_features.commands", "exponents", "its exponents by regime, and those of its relatives"),
+    "learning-curve": Model(
+        "learning_curve_command", "learning_curve", "losses of students of your own data, from its measured spectrum"
+    ),
 }
 
 

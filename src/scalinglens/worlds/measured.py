@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear, nnls
 from scipy.stats import t as student
 
 from scalinglens.errors import WorldError
@@ -38,6 +38,7 @@ _RANK = 1e-12  # of the largest eigenvalue: below it there is rounding only
 _WINDOW = (5, 0.25)  # ranks of the slopes: from the fifth to a quarter of the samples
 _SATURATED = 1.8  # of (a - 1)/b: near 2 the sums T fall as kappa^2 whatever a is
 _MISFIT = 0.03
+_STEPS = 10  # of the active set, per candidate
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +151,8 @@ def measure_kernel(
     if n < FEWEST:
         raise WorldError(f"{n} samples show no spectrum; measure on at least {FEWEST}")
     check_level(level)
+    if isinstance(halves, bool) or not isinstance(halves, int) or halves < 0 or halves == 1:
+        raise WorldError(f"halves is {halves!r}; it is a number of half-samples, 0 for none or at least 2")
     low, high = (_WINDOW[0], _WINDOW[1] * n) if window is None else window
     if not 1 <= low < high / 1.5 or high > 0.45 * n:
         raise WorldError(
@@ -247,12 +250,23 @@ def _unfold(
     low, high = kappa[0] / _BEYOND, l[0] * _ABOVE
     grid = np.geomspace(low, high, int(_PER_DECADE * math.log10(high / low)) + 2)
     at = np.unique(np.concatenate((grid, l[: min(_LEADING, len(l) // 4)])))
-    many, off = nnls(at / (kappa[:, None] + at) / D[:, None], np.ones(len(D)))
+    many, off = _not_negative(at / (kappa[:, None] + at) / D[:, None])
     at, many = at[many > 0], many[many > 0]
     shape = (kappa[:, None] / (kappa[:, None] + at)) ** 2
-    found, missed = nnls(np.column_stack((shape, np.ones(len(kappa)))) / T[:, None], np.ones(len(T)))
+    found, missed = _not_negative(np.column_stack((shape, np.ones(len(kappa)))) / T[:, None])
     scale = math.sqrt(len(D))
     return Spectrum(at, found[:-1] / many, many), float(found[-1]), (float(off) / scale, float(missed) / scale)
+
+
+def _not_negative(parts: np.ndarray) -> tuple[np.ndarray, float]:
+    """Coefficients of zero or more with which the parts [R, k] add up to ones, and by how much they do not."""
+    ones = np.ones(len(parts))
+    try:
+        found, off = nnls(parts, ones, maxiter=_STEPS * parts.shape[1])
+    except RuntimeError:  # parts that are nearly alike can take turns without end
+        known = lsq_linear(parts, ones, (0.0, np.inf), method="bvls")
+        found, off = np.maximum(known.x, 0.0), math.sqrt(2 * known.cost)
+    return found, float(off)
 
 
 def _slopes(kappa: np.ndarray, D: np.ndarray, tail: np.ndarray, window: tuple[float, float]) -> tuple[float, float]:
@@ -271,8 +285,8 @@ def _slopes(kappa: np.ndarray, D: np.ndarray, tail: np.ndarray, window: tuple[fl
 
 def _estimate(value: float, reach: float, level: float) -> Estimate:
     if not math.isfinite(reach):
-        return Estimate(value)
-    return Estimate(value, value - reach, value + reach, level, "half-samples")
+        return Estimate(float(value))
+    return Estimate(float(value), float(value - reach), float(value + reach), level, "half-samples")
 
 
 def _matrix(name: str, values: Any) -> np.ndarray:
