@@ -135,8 +135,8 @@ def digits_page(found: dict[str, Any]) -> str:
         f"at t = {net['times'][-1]:g}.",
         _table(["width", "median error", "at the end"], by_width),
         f"At the end the predictions lie {direction} the losses of the networks, by up to {abs(worst):.0%}, and less so the "
-        "wider the network. The weights of a narrow network are not that many independent features, and its features move. This is a "
-        "report, not a claim that the theory holds for networks.",
+        "wider the network. The weights of a narrow network are not that many independent features, and its features move. "
+        "This is a report, not a claim that the theory holds for networks.",
         "## What it does not do",
         "- The spectrum below the resolution of the samples is not known: N and P beyond the number of measured images are "
         "extrapolated, and `predict_learning_curve` warns of it.\n"
@@ -229,7 +229,8 @@ def fitting_page(found: dict[str, Any]) -> str:
         f"t = N^b. The compute exponent comes out {_range(share(hard, 'compute'), '.0%')} too large, and the model at 100 times "
         f"the compute {_range(far(hard, 'size_ratio'), '.1f')} times too big.",
         f"- **Floors that are not there.** For hard tasks the fit finds E from "
-        f"{_range([row['fitted']['E'] for row in hard], '.2g')}, certified, though E is zero. With E held at zero the loss it forecasts for its own choice at 100 times the compute is "
+        f"{_range([row['fitted']['E'] for row in hard], '.2g')}, certified, though E is zero. "
+        "With E held at zero the loss it forecasts for its own choice at 100 times the compute is "
         f"{_range([1 - value for value in far(pinned, 'forecast_ratio')], '.0%')} too low; with the free floor "
         f"{_range([1 - value for value in far(hard, 'forecast_ratio')], '.0%')}: the floor makes up for exponents that are too "
         "steep.",
