@@ -68,7 +68,7 @@ def digits_figure(found: dict[str, Any]) -> Figure:
         Axis("test loss", "log"),
         (
             *(
-                Line(net["times"], lazy[i, last], series(i), 1.6, label=f"{width}")
+                Line(net["times"], lazy[i, last], series(i), 1.6, label=f"width {width}")
                 for i, width in enumerate(net["widths"])
             ),
             *(Points(net["times"], trained[i, last], series(i)) for i in range(len(net["widths"]))),
@@ -248,7 +248,7 @@ def fitting_page(found: dict[str, Any]) -> str:
         f"{_range([row['allocation'][0]['loss_ratio'] - 1 for row in free], '.1%')} in loss, at 100 times the compute "
         f"{_range([value - 1 for value in far(free, 'loss_ratio')], '.1%')}.",
         "- **A certificate is not a proof.** The fits miss the losses by "
-        f"{_range([row['misfit'] for row in free], '.1%')} (root mean square of the logarithm), in patterns, without any noise; "
+        f"{_range([row['misfit'] for row in free], '.1%')} (root mean square of the logarithm) without any noise; "
         f"{sum(row['status'] == 'certified' for row in free)} of {len(free)} are certified. A certificate says that the optimum "
         "of the fit was found, not that the law is true.",
     ]

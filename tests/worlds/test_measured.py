@@ -94,6 +94,22 @@ def test_the_second_solver_finds_the_same_sums(
     assert ranks[1] == pytest.approx(ranks[0], rel=2e-3)
 
 
+def test_few_features_are_ordinary_least_squares() -> None:
+    """d features and P samples: the loss at late times is sigma^2 P/(P - d), the noise that of least squares."""
+    rng = np.random.default_rng(0)
+    d, P = 20, np.array([50.0, 100.0])
+    F = rng.standard_normal((400, d)) * np.geomspace(1, 0.03, d)
+    y = F @ (rng.standard_normal(d) / np.geomspace(1, 0.03, d)) + 0.7 * rng.standard_normal(400)
+    found = measure_features(F, y, halves=4)
+    left = y - F @ np.linalg.lstsq(F, y, rcond=None)[0]
+    assert found.noise == pytest.approx(left @ left / (400 - d), rel=1e-2)
+    assert found.spectrum.modes == pytest.approx(d, rel=1e-3)
+    late = solve(RandomFeatures(found.spectrum, np.inf, P, found.noise), [1e6]).test[:, 0] + found.noise
+    assert late == pytest.approx(found.noise * P / (P - d), rel=1e-3)
+    assert "not known" in repr(found)
+    assert any("no ranks from" in told for told in found.warnings)
+
+
 def test_noise_alone_is_noise(world: tuple[np.ndarray, np.ndarray]) -> None:
     y = np.random.default_rng(3).standard_normal(n)
     found = measure_features(world[0], y, halves=0)

@@ -85,7 +85,12 @@ class MeasuredSpectrum:
             "noise": self.noise,
             "signal": self.spectrum.signal,
             **{
-                name: {"value": known.value, "low": known.low, "high": known.high, "level": known.level}
+                name: {
+                    "value": known.value if math.isfinite(known.value) else None,
+                    "low": known.low,
+                    "high": known.high,
+                    "level": known.level,
+                }
                 for name, known in (("source", self.source), ("capacity", self.capacity))
             },
             "eigenvalues": self.spectrum.eigenvalues.tolist(),
@@ -96,10 +101,11 @@ class MeasuredSpectrum:
         }
 
     def __repr__(self) -> str:
+        a, b = (known.says() if math.isfinite(known.value) else "not known" for known in (self.source, self.capacity))
         lines = [
             f"spectrum measured on {self.samples} samples",
-            f"  source a    {self.source.says()}",
-            f"  capacity b  {self.capacity.says()}    ranks {self.window[0]:.3g} to {self.window[1]:.3g}",
+            f"  source a    {a}",
+            f"  capacity b  {b}    ranks {self.window[0]:.3g} to {self.window[1]:.3g}",
             f"  signal      {self.spectrum.signal:.4g}    noise and what is not resolved {self.noise:.4g}",
         ]
         return "\n".join([*lines, *(f"  ! {warning}" for warning in self.warnings)])
@@ -164,7 +170,9 @@ def measure_kernel(
         rng = np.random.default_rng(seed)
         draws = [np.sort(rng.permutation(n)[: n // 2]) for _ in range(halves)]
         slopes = np.array([_Seen.of(K[np.ix_(at, at)], Y[at], (low, high)).slopes for at in draws])
-        errors = np.nanstd(slopes, axis=0, ddof=1)
+        known = np.isfinite(slopes).all(axis=1)
+        if known.sum() > halves // 2:
+            errors = slopes[known].std(axis=0, ddof=1)
     reach = float(student.ppf((1 + level) / 2, max(halves - 1, 1)))
     a, b = (_estimate(value, error * reach, level) for value, error in zip(whole.slopes, errors, strict=True))
     told = []
@@ -172,6 +180,10 @@ def measure_kernel(
         told.append(
             f"no spectrum has the sums of this matrix: they are missed by {max(whole.misfit):.1%}; the samples may not be "
             "independent"
+        )
+    if not np.all(np.isfinite(whole.slopes)):
+        told.append(
+            f"the data have no ranks from {low:g} to {high:g} with power in them, so a and b are not known; choose a window"
         )
     if whole.slopes[0] - 1 > _SATURATED * whole.slopes[1]:
         told.append("a - 1 is close to 2b, where these sums cannot tell it from a larger one: read a as a lower bound")
@@ -270,8 +282,10 @@ def _not_negative(parts: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _slopes(kappa: np.ndarray, D: np.ndarray, tail: np.ndarray, window: tuple[float, float]) -> tuple[float, float]:
-    """a and b by least squares of logarithms at equal steps of ln D."""
+    """a and b by least squares of logarithms at equal steps of ln D; NaN where the data do not reach over the window."""
     low, high = window
+    if not D.min() <= low < high <= D.max():
+        return math.nan, math.nan
     x = np.linspace(math.log(low), math.log(high), 25)
     order = np.argsort(D)
     by_rank = np.interp(x, np.log(D[order]), np.log(kappa[order]))
