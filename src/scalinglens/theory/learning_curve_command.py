@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalinglens.errors import TheoryError
-from scalinglens.figures.figure import ACCENT, INK, MUTED, Axis, Figure, Line, Panel, Points
+from scalinglens.figures.figure import ACCENT, Axis, Figure, Line, Panel, Points, series
 from scalinglens.theory.answer import Answer
 from scalinglens.theory.learning_curve import LearningCurve, learning_curve_of
 from scalinglens.theory.random_features.commands import _optimizer, _times
@@ -113,11 +113,8 @@ def _figure(found: LearningCurve) -> Figure:
     """Loss over time for each N at the largest P, and the power by rank that it rests on."""
     shown = np.isfinite(found.times) & (found.times > 0)
     x = found.times[shown]
-    colours = [ACCENT, INK, MUTED]
-    # sizes beyond the three colours differ by the place of their label only
     lines = tuple(
-        Line(x, found.loss[i, -1][shown], colours[min(i, 2)], 1.6, label=f"N = {N:g}")
-        for i, N in enumerate(found.features)
+        Line(x, found.loss[i, -1][shown], series(i), 1.6, label=f"N = {N:g}") for i, N in enumerate(found.features)
     )
     measured = found.measured
     tail = measured.residuals - measured.noise

@@ -24,6 +24,7 @@ from scipy.stats import t as student
 
 from scalinglens.errors import WorldError
 from scalinglens.fit.estimate import Estimate, check_level
+from scalinglens.numerics.processes import single_threaded_blas
 from scalinglens.worlds.spectra import Spectrum
 
 __all__ = ["MeasuredSpectrum", "measure_features", "measure_kernel"]
@@ -169,7 +170,8 @@ def measure_kernel(
     if halves:
         rng = np.random.default_rng(seed)
         draws = [np.sort(rng.permutation(n)[: n // 2]) for _ in range(halves)]
-        slopes = np.array([_Seen.of(K[np.ix_(at, at)], Y[at], (low, high)).slopes for at in draws])
+        with single_threaded_blas():  # small matrices gain nothing from more threads, and lose much on a busy machine
+            slopes = np.array([_Seen.of(K[np.ix_(at, at)], Y[at], (low, high)).slopes for at in draws])
         known = np.isfinite(slopes).all(axis=1)
         if known.sum() > halves // 2:
             errors = slopes[known].std(axis=0, ddof=1)
