@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,7 @@ _RANK = 1e-12  # of the largest eigenvalue: below it there is rounding only
 _WINDOW = (5, 0.25)  # ranks of the slopes: from the fifth to a quarter of the samples
 _SATURATED = 1.8  # of (a - 1)/b: near 2 the sums T fall as kappa^2 whatever a is
 _MISFIT = 0.03
+_SMALL = 1000  # samples
 _STEPS = 10  # of the active set, per candidate
 
 
@@ -165,12 +167,14 @@ def measure_kernel(
         raise WorldError(
             f"the window of ranks {low:g} to {high:g} is not inside 1 to {0.45 * n:g} with a ratio above 1.5"
         )
-    whole = _Seen.of(K, Y, (low, high))
+    # small matrices gain nothing from more threads, and lose much on a busy machine
+    with single_threaded_blas() if n <= _SMALL else nullcontext():
+        whole = _Seen.of(K, Y, (low, high))
     errors = np.full(2, np.nan)
     if halves:
         rng = np.random.default_rng(seed)
         draws = [np.sort(rng.permutation(n)[: n // 2]) for _ in range(halves)]
-        with single_threaded_blas():  # small matrices gain nothing from more threads, and lose much on a busy machine
+        with single_threaded_blas() if n <= 2 * _SMALL else nullcontext():
             slopes = np.array([_Seen.of(K[np.ix_(at, at)], Y[at], (low, high)).slopes for at in draws])
         known = np.isfinite(slopes).all(axis=1)
         if known.sum() > halves // 2:
