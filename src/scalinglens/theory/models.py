@@ -52,6 +52,9 @@ MODELS: Mapping[str, Model] = {
     "hutter": Model("quanta", "hutter", "learning curve of a memoriser on a Zipf tail"),
     "quanta": Model("quanta", "quanta", "the quantization model: loss over capacity and data"),
     "hierarchy": Model("hierarchy", "hierarchy", "samples that the random hierarchy model asks for, deep and shallow"),
+    "learning-curve": Model(
+        "learning_curve_command", "learning_curve", "losses of students of your own data, from its measured spectrum"
+    ),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,9 @@ from scalinglens.plan.roots import bracketed_root
 from scalinglens.theory.random_features.problem import RandomFeatures
 from scalinglens.theory.random_features.solve import solve_each
 from scalinglens.worlds.spectra import Spectrum
+
+if TYPE_CHECKING:
+    from scalinglens.runs import Runs
 
 __all__ = ["TheoryFrontier", "frontier"]
 
@@ -44,6 +47,12 @@ class TheoryFrontier:
         """Return one row per budget."""
         columns = {name: getattr(self, name) for name in ("flops", "features", "times", "loss")}
         return pd.DataFrame(columns | {f"{name}_slope": value for name, value in self.slopes.items()})
+
+    def runs(self) -> Runs:
+        """Return the best runs as a table: params N*, steps t*, flops C = N* t*, loss without the label noise."""
+        from scalinglens.runs import read_runs
+
+        return read_runs({"params": self.features, "steps": self.times, "flops": self.flops, "loss": self.loss})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the frontier as plain data."""

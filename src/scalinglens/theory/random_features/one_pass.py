@@ -9,7 +9,7 @@ A batch adds variance only; the noise of each step decays with the memory K of t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -22,6 +22,9 @@ from scalinglens.theory.random_features.problem import RandomFeatures
 from scalinglens.theory.random_features.renormalised import edge_of, renormalise
 from scalinglens.theory.random_features.solve import solve
 from scalinglens.worlds.spectra import Spectrum
+
+if TYPE_CHECKING:
+    from scalinglens.runs import Runs
 
 __all__ = ["OnePass", "one_pass"]
 
@@ -39,12 +42,29 @@ class OnePass:
         steps: asked for.
         test: expected test loss, without the label noise. descent: the part without the noise of the batches.
         plateau: factor by which a constant loss grows: 1/(1 - eta^2/B sum_tau K(tau)), the sum over the steps computed.
+        problem: what was solved. batch: samples per step.
     """
 
     steps: np.ndarray
     test: np.ndarray
     descent: np.ndarray
     plateau: float
+    problem: RandomFeatures
+    batch: float
+
+    def runs(self) -> Runs:
+        """Return the losses after the start as a table of runs: steps, tokens = batch x steps, params where N is finite.
+
+        loss is the test loss plus the label noise.
+        """
+        from scalinglens.runs import read_runs
+
+        known = self.steps > 0
+        steps = self.steps[known].astype(float)
+        table = {"steps": steps, "tokens": self.batch * steps, "loss": self.test[known] + float(self.problem.noise)}
+        if np.isfinite(self.problem.features):
+            table["params"] = np.full(len(steps), float(self.problem.features))
+        return read_runs(table)
 
 
 def one_pass(
@@ -97,7 +117,7 @@ def one_pass(
     noise = float(problem.noise)
     loss = solve_volterra(direct + noise, gain * kernel) - noise
     at = asked.astype(int)
-    return OnePass(at, loss[at], direct[at], 1 / (1 - share))
+    return OnePass(at, loss[at], direct[at], 1 / (1 - share), problem, float(batch))
 
 
 def _nodes(last: int) -> np.ndarray:
