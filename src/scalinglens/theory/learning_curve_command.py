@@ -11,7 +11,8 @@ from scalinglens.errors import TheoryError
 from scalinglens.figures.figure import ACCENT, Axis, Figure, Line, Panel, Points, series
 from scalinglens.theory.answer import Answer
 from scalinglens.theory.learning_curve import LearningCurve, learning_curve_of
-from scalinglens.theory.random_features.commands import _optimizer, _times
+from scalinglens.theory.numbers import amounts
+from scalinglens.theory.random_features.commands import optimizer_of
 from scalinglens.worlds.measured import HALVES, measure_features, measure_kernel
 
 __all__ = ["learning_curve"]
@@ -70,10 +71,10 @@ def learning_curve(
         raise TheoryError("no data: give --features-file X.npy, or --kernel-file K.npy")
     if features_file and kernel_file:
         raise TheoryError("both --features-file and --kernel-file are given; keep one of them")
-    method = None if optimizer == "sgd" else _optimizer(optimizer, lr=lr, momentum=momentum, batch=None, decay=decay)
+    method = None if optimizer == "sgd" else optimizer_of(optimizer, lr=lr, momentum=momentum, batch=None, decay=decay)
     if method is None:
         raise TheoryError("the learning curve of a data set is that of full-batch training; sgd is not offered here")
-    sizes, sets, at = _times(features), _times(samples), _times(times)
+    sizes, sets, at = amounts("features", features), amounts("samples", samples), amounts("times", times)
     measure, file = (measure_kernel, kernel_file) if kernel_file else (measure_features, features_file)
     measured = measure(_read("--kernel-file" if kernel_file else "--features-file", file), _read("--targets", targets),
                        halves=halves, seed=seed)  # fmt: skip

@@ -23,7 +23,7 @@ from scipy.special import gamma, gammainc, gammaincc, zeta
 from scalinglens.errors import TheoryError, did_you_mean
 from scalinglens.figures.figure import ACCENT, MUTED, Axis, Band, Figure, Line, Panel, series
 from scalinglens.theory.answer import Answer
-from scalinglens.theory.given import amount, points
+from scalinglens.theory.numbers import amount, amounts
 from scalinglens.worlds.spectra import power_law
 
 __all__ = ["COUNTING", "LearningCurve", "QuantaCurve", "hutter", "hutter_curve", "quanta", "quanta_curve"]
@@ -169,7 +169,7 @@ def hutter(*, a: float, samples: str = "1e2:1e6:9", modes: Amount = "inf") -> An
     >>> hutter(a=1, samples="1000").table["error"].round(5).tolist()
     [0.02184]
     """
-    found = hutter_curve(a, points("samples", samples), modes=amount("modes", modes))
+    found = hutter_curve(a, amounts("samples", samples), modes=amount("modes", modes))
     table = {"samples": found.samples, "error": found.mean, "sd": found.sd, "asymptotic": found.asymptotic}
     x = found.samples
     marks = (
@@ -212,7 +212,7 @@ def quanta(
     >>> quanta(a=0.4, capacity="10,100", data="inf").table["loss"].round(4).tolist()
     [0.3142, 0.1273]
     """
-    held, seen = np.meshgrid(points("capacity", capacity), points("data", data), indexing="ij")
+    held, seen = np.meshgrid(amounts("capacity", capacity), amounts("data", data), indexing="ij")
     found = quanta_curve(a, capacity=held.ravel(), data=seen.ravel(), tau=tau, counting=counting)
     table = {"capacity": held.ravel(), "data": seen.ravel(), "loss": found.loss, "learned": found.learned}
     exponents = {"params_exponent": found.params_exponent, "data_exponent": found.data_exponent}

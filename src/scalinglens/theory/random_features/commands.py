@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from scalinglens.errors import QuantityError, TheoryError, did_you_mean
+from scalinglens.errors import TheoryError, did_you_mean
 from scalinglens.figures.figure import ACCENT, INK, MUTED, Axis, Figure, Line, Mark, Panel, Points
-from scalinglens.quantities import parse_quantity
 from scalinglens.theory.answer import Answer
+from scalinglens.theory.numbers import amount, amounts
 from scalinglens.theory.random_features import exponents as tables
 from scalinglens.theory.random_features.frontier import frontier as best
 from scalinglens.theory.random_features.one_pass import one_pass
@@ -86,14 +85,14 @@ def random_features(
     >>> found.table["test_loss"].round(6).tolist()
     [1.326912, 0.585171, 0.401612]
     """
-    spectrum = power_law(a, b, _amount("modes", modes))
-    problem = RandomFeatures(spectrum, _amount("features", features), _amount("samples", samples), noise)
-    at = _times(times)
-    method = _optimizer(optimizer, lr=lr, momentum=momentum, batch=batch, decay=decay)
+    spectrum = power_law(a, b, amount("modes", modes))
+    problem = RandomFeatures(spectrum, amount("features", features), amount("samples", samples), noise)
+    at = amounts("times", times)
+    method = optimizer_of(optimizer, lr=lr, momentum=momentum, batch=batch, decay=decay)
     warnings: tuple[str, ...] = ()
     if method is None:
-        assert lr is not None  # `_optimizer` refuses sgd without
-        size = _amount("batch", batch)
+        assert lr is not None  # `optimizer_of` refuses sgd without
+        size = amount("batch", batch)
         found = one_pass(problem, at, learning_rate=lr, batch=size)
         table: dict[str, Any] = {"time": at, "test_loss": found.test, "train_loss": np.full(len(at), np.nan)}
     else:
@@ -111,7 +110,7 @@ def random_features(
             "optimizer": optimizer,
             "lr": lr,
             "momentum": momentum,
-            "batch": None if batch is None else _amount("batch", batch),
+            "batch": None if batch is None else amount("batch", batch),
             "decay": decay,
         },
         "times": at,
@@ -154,7 +153,7 @@ def frontier(*, a: float, b: float, flops: str = "1e4:1e9:11", samples: Amount =
     >>> frontier(a=1.5, b=1.25, flops="1e7,1e9").table["loss"].round(6).tolist()
     [0.090021, 0.032384]
     """
-    found = best(power_law(a, b), _times(flops), samples=_amount("samples", samples), noise=noise)
+    found = best(power_law(a, b), amounts("flops", flops), samples=amount("samples", samples), noise=noise)
     known = tables.exponents(float(a), float(b))
     notes = [f"predicted: loss ~ C^-{known.compute:.4f}, N ~ C^{known.compute_features:.4f} ({known.regime} task)"]
     if known.published_compute != known.compute:
@@ -215,7 +214,7 @@ def _columns(found: Any) -> dict[str, Any]:
     return {str(name): frame[name].to_numpy() for name in frame}
 
 
-def _optimizer(
+def optimizer_of(
     name: str, *, lr: float | None, momentum: float | None, batch: Any, decay: float | None
 ) -> Optimizer | None:
     """The optimizer, or None for one-pass SGD; options it does not have are refused."""
@@ -244,31 +243,6 @@ def _optimizer(
         "sgd": lambda: None,
     }
     return made[name]()
-
-
-def _amount(name: str, value: Any) -> float:
-    """A number, "inf" or text such as 1e4 or 10k."""
-    if isinstance(value, str) and value.strip().lower() in ("inf", "infinity"):
-        return math.inf
-    try:
-        return parse_quantity(value) if isinstance(value, str) else float(value)
-    except (QuantityError, TypeError, ValueError) as problem:
-        raise TheoryError(f"{name} is {value!r}, which is no number: {problem}; inf is allowed") from None
-
-
-def _times(text: Any) -> np.ndarray:
-    """Numbers from A,B,C or LOW:HIGH:COUNT."""
-    if not isinstance(text, str):
-        return np.atleast_1d(np.asarray(text, dtype=float))
-    if ":" not in text:
-        return np.array([_amount("a value", part) for part in text.split(",")])
-    parts = text.split(":")
-    if len(parts) != 3:
-        raise TheoryError(f"{text!r} is no range; write LOW:HIGH:COUNT such as 1:1e6:13, or a list 1,10,100")
-    low, high, count = (_amount("a value", part) for part in parts)
-    if not (0 < low < high < math.inf and 2 <= count <= 1e5 and count == int(count)):
-        raise TheoryError(f"{text!r} is no range; LOW and HIGH are positive and finite, COUNT is a whole number from 2")
-    return np.geomspace(low, high, int(count))
 
 
 def _curves_figure(table: dict[str, Any], subtitle: str) -> Figure:
