@@ -32,7 +32,8 @@ from benchmarks.worlds import _truth
 from scalinglens.laws.catalogue import law as find_law
 from scalinglens.numerics.processes import parallel_map
 from scalinglens.plan.cost import cost
-from scalinglens.plan.design.belief import Belief, Bend, adapted, normal_belief, plain_noise
+from scalinglens.plan.design.belief import Belief, adapted, normal_belief, plain_noise
+from scalinglens.plan.design.bend import Bend
 from scalinglens.plan.design.candidates import RATIOS
 from scalinglens.plan.design.decision import Question, decide
 from scalinglens.plan.design.ladder import first_ladder
@@ -48,7 +49,7 @@ DEPARTURE: float | None = None
 BEND = 0.02
 REPLICATES = 2
 RANDOM = 3
-DRAWS = 48
+DRAWS = 24
 CLOSE = 1.1
 DATA = Path(os.environ.get("SCALINGLENS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 LAW = find_law("hoffmann2022")
@@ -102,7 +103,7 @@ def _more(case: Case, bought: list[int], share: float, seed: int) -> list[int]:
     some = frame.iloc[free].reset_index(drop=True)
     posed = pose((belief,), case.question, some, None, departure=DEPARTURE, draws=DRAWS, seed=seed)
     forced = first_ladder(some, "params", "tokens", left) if not bought else []
-    state = search(posed.problem, left, copies=1, most=400, forced=forced, exchange=len(some) <= 100)
+    state = search(posed.problem, left, copies=1, most=400, forced=forced, exchange=False)
     return [int(free[i]) for i in state.chosen]
 
 

@@ -19,10 +19,10 @@ import numpy as np
 from scalinglens.errors import PlanError
 from scalinglens.fit.noise import Noise
 from scalinglens.laws.law import Law
+from scalinglens.plan.design.bend import Bend
 
 __all__ = [
     "Belief",
-    "Bend",
     "adapted",
     "conditioned",
     "log_slopes",
@@ -35,31 +35,6 @@ __all__ = [
 STEPS = 60  # of the search for the most likely coordinates
 FREEDOM = 4.0  # of the t density that runs are weighted by
 FARTHEST = 6.0  # robust standard deviations beyond which a draw of a coordinate is moved in: a runaway is no scale
-
-
-@dataclass(frozen=True)
-class Bend:
-    """What the law gets wrong away from the target: size * (q1 z1^2 + q2 z1 z2 + ...), z = decades from the target, q ~ N(0, 1).
-
-    A law that is right at the target need not be right three decades below it. The coefficients q are further coordinates.
-
-    Attributes:
-        size: standard deviation of ln loss one decade away.
-        centre: input -> value at the target.
-    """
-
-    size: float
-    centre: Mapping[str, float]
-
-    @property
-    def count(self) -> int:
-        """How many coefficients there are."""
-        return len(self.centre) * (len(self.centre) + 1) // 2
-
-    def features(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Derivatives of ln loss by the coefficients [n, count]."""
-        z = [np.log10(np.asarray(columns[name], dtype=float) / at) for name, at in self.centre.items()]
-        return self.size * np.stack([z[i] * z[j] for i in range(len(z)) for j in range(i + 1)], axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
