@@ -133,7 +133,7 @@ def test_expected_width_is_what_comes_true() -> None:
     found = design(
         "prior", target={"params": 5e9, "tokens": 1e11}, budget=1e20, candidates=grid, bend=0.0, departure=0.0
     )
-    columns = {name: found.runs[name].to_numpy() for name in ("params", "tokens")}
+    columns = {name: np.asarray(found.runs[name], dtype=float) for name in ("params", "tokens")}
     at = {"params": np.array([5e9]), "tokens": np.array([1e11])}
     misses = []
     rng = np.random.default_rng(0)
