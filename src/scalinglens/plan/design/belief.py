@@ -212,7 +212,14 @@ def normal_belief(
     return Belief(law, np.asarray(best, dtype=float), draws, covariance, noise, **more)  # type: ignore[arg-type]
 
 
-def conditioned(belief: Belief, columns: Mapping[str, np.ndarray], observed: np.ndarray, *, seed: int = 0, start: np.ndarray | None = None) -> Belief:
+def conditioned(
+    belief: Belief,
+    columns: Mapping[str, np.ndarray],
+    observed: np.ndarray,
+    *,
+    seed: int = 0,
+    start: np.ndarray | None = None,
+) -> Belief:
     """Return the belief after runs were made.
 
     Args:

@@ -56,7 +56,9 @@ class Bend:
 
         Cost: n times the square of the number of lattice points.
         """
-        z = np.stack([np.log10(np.asarray(columns[name], dtype=float) / at) for name, at in self.centre.items()], axis=-1)
+        z = np.stack(
+            [np.log10(np.asarray(columns[name], dtype=float) / at) for name, at in self.centre.items()], axis=-1
+        )
         nodes, root = _lattice(z.shape[-1], self.reach)
         inside = np.clip(z, BELOW, BEYOND)
         apart = inside[..., None, :] - nodes
