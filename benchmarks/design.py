@@ -1,6 +1,8 @@
 """Do designed runs settle a decision at a part of the compute? Designed, random, largest first, cheapest first, at equal cost.
 
-    python -m benchmarks.design [WORLDS]
+    python -m benchmarks.design [porian] [gemstones] [steplaw] [worlds] [NUMBER]
+
+Parts that are named are made anew (all, if none is), the others stay as the record has them; NUMBER is how many worlds.
 
 One protocol for made-up worlds and public tables. A table holds runs with their cost; the target lies beyond all of them. Every
 arm buys runs of that table up to a share of its total cost; every arm, and the full table, is then read by one and the same
@@ -59,6 +61,7 @@ DEPARTURE: float | None = None
 BEND = 0.01
 RANDOM = 2
 DRAWS = 24
+LOOKED_AT, MOST = 300, 120  # candidates that the designed arm looks at, and runs that it may buy at a time
 CLOSE = 1.1
 GOALS = ("loss", "size")
 DATA = Path(os.environ.get("SCALINGLENS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -116,12 +119,16 @@ def _more(case: Case, bought: list[int], share: float, seed: int) -> list[int]:
         columns = {name: frame[name].to_numpy()[bought] for name in belief.law.inputs}
         belief = adapted(belief, columns, case.loss[bought], seed=seed)
     free = np.setdiff1d(np.flatnonzero(price <= left), bought)
+    if (
+        len(free) > LOOKED_AT
+    ):  # of a table of thousands, the designed arm looks at some only: a search of all takes minutes
+        free = np.sort(np.random.default_rng([seed, 9]).choice(free, LOOKED_AT, replace=False))
     if not len(free):
         return []
     some = frame.iloc[free].reset_index(drop=True)
     posed = pose((belief,), case.question, some, None, departure=DEPARTURE, draws=DRAWS, seed=seed)
     forced = first_ladder(some, "params", "tokens", left) if not bought else []
-    state = search(posed.problem, left, copies=1, most=400, forced=forced, exchange=False)
+    state = search(posed.problem, left, copies=1, most=MOST, forced=forced, exchange=False)
     return [int(free[i]) for i in state.chosen]
 
 
@@ -361,18 +368,30 @@ def shown(part: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    worlds = int(sys.argv[1]) if len(sys.argv) > 1 else WORLDS
-    started = time.time()
-    outcome: dict[str, Any] = {"suite": "design", "shares": list(SHARES), "worlds": {}, "tables": {}}
-    for name, cases in (("porian", porian()), ("gemstones", gemstones()), ("steplaw", steplaw())):
-        done = list(parallel_map(lambda k, cases=cases: arms([cases[k][1]], k)[0], range(len(cases))))
-        each = {
-            c[0]: {k: r["bend"][k] for k in ("full", "designed", "largest")} for c, r in zip(cases, done, strict=True)
-        }
-        outcome["tables"][name] = {**both(done), "each": each}
-        print(name, round(time.time() - started), shown(outcome["tables"][name]), flush=True)
-        write(outcome, started)
-    found = []
+    numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
+    parts = [word for word in sys.argv[1:] if not word.isdigit()] or [*TABLES, "worlds"]
+    outcome: dict[str, Any] = {"suite": "design", "shares": list(SHARES), "worlds": {}, "tables": {}, "parts": {}}
+    if (RESULTS / "design.json").exists():
+        outcome |= {key: json.loads((RESULTS / "design.json").read_text()).get(key, outcome[key]) for key in outcome}
+    for part in parts:
+        if part == "worlds":
+            _worlds(outcome, numbers[0] if numbers else WORLDS)
+        else:
+            _table(outcome, part)
+
+
+def _table(outcome: dict[str, Any], name: str) -> None:
+    started, cases = time.time(), TABLES[name]()
+    done = list(parallel_map(lambda k: arms([cases[k][1]], k)[0], range(len(cases))))
+    kept = ("full", "designed", "largest")
+    each = {c[0]: {k: r["bend"][k] for k in kept} for c, r in zip(cases, done, strict=True)}
+    outcome["tables"][name] = {**both(done), "each": each}
+    print(name, round(time.time() - started), shown(outcome["tables"][name]), flush=True)
+    write(outcome, name, started)
+
+
+def _worlds(outcome: dict[str, Any], worlds: int) -> None:
+    started, found = time.time(), []
     for part in parallel_map(world, range(0, 2 * worlds, 2)):
         found.append(part)
         if len(found) % 20 and len(found) < worlds:
@@ -382,15 +401,26 @@ def main() -> None:
             for kinds, label in ((KINDS[:2], "law_right"), (KINDS[2:], "law_wrong"), (KINDS, "all")):
                 outcome["worlds"][f"{goal}/{label}"] = both([f[goal] for f in found if f["kind"] in kinds])
             print(goal, shown(outcome["worlds"][f"{goal}/all"]), flush=True)
-        write(outcome, started)
+        write(outcome, "worlds", started)
 
 
-def write(outcome: dict[str, Any], started: float) -> None:
+TABLES = {"porian": porian, "gemstones": gemstones, "steplaw": steplaw}
+
+
+def write(outcome: dict[str, Any], part: str, started: float) -> None:
     """Write what there is so far: the study takes half an hour."""
-    settings = {"random": RANDOM, "draws": DRAWS, "bend": BEND, "close": CLOSE, "stages": STAGES}
-    about = {"settings": settings, "seconds": time.time() - started, "commit": commit(), "machine": machine()}
+    settings = {
+        "random": RANDOM,
+        "draws": DRAWS,
+        "bend": BEND,
+        "close": CLOSE,
+        "stages": STAGES,
+        "looked_at": LOOKED_AT,
+        "most": MOST,
+    }
+    outcome["parts"][part] = {"seconds": time.time() - started, "commit": commit(), "machine": machine()}
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "design.json").write_text(json.dumps(outcome | about, indent=1) + "\n")
+    (RESULTS / "design.json").write_text(json.dumps(outcome | {"settings": settings}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
