@@ -33,7 +33,7 @@ def design_section() -> str:
     lines = [
         "## Which runs to make next",
         "",
-        f"`benchmarks/design.py` buys runs of a table up to a share of its compute, in {worlds} made-up worlds and on three public",
+        f"`benchmarks/design.py` buys runs of a table up to a share of its compute, in {worlds} made-up worlds and three public",
         "tables, and reads every set of runs by one estimator. The error is that of the decision at the target, of ln loss or of",
         f"ln N*. `designed` chooses with `design`, in two stages; `random` is the mean of {record['settings']['random']} orders;",
         "`largest` takes the dearest runs that fit.",
@@ -52,7 +52,7 @@ def design_section() -> str:
         lines.append(f"| {' | '.join([NAMES[key], str(part['bend']['experiments']), f'{full:.4f}', *cells, *wins])} |")
     lines += [
         "",
-        "Error at 15% over that of the full table, and the share of the compute from which the error is at most 1.1 times that of",
+        "Error at 15% over that of the full table, and the share of compute from which the error is at most 1.1 times that of",
         "the full table (1 where it never is): quartiles, and how many experiments need at most 15%:",
         "",
         "| decisions | over full, designed | random | largest | share needed, designed | at most 15% | random | largest |",
