@@ -19,6 +19,7 @@ import numpy as np
 from scalinglens.errors import PlanError
 from scalinglens.fit.noise import Noise
 from scalinglens.laws.law import Law
+from scalinglens.numerics.processes import single_threaded_blas
 from scalinglens.plan.design.bend import Bend
 
 __all__ = [
@@ -242,9 +243,39 @@ def conditioned(
     if belief.in_logs and np.any(y <= 0):
         raise PlanError(f"a run made has the loss {y.min():g}, which has no logarithm; leave it out of made")
     y = np.log(y) if belief.in_logs else y
-    at = belief.slopes_at(columns)
+    with single_threaded_blas():
+        u, covariance, scale, freedom = _most_likely(belief, belief.slopes_at(columns), y, start)
+    noise = replace(belief.noise, scale=scale, freedom=freedom)
+    joined = {
+        name: np.concatenate([belief.points[name], values])
+        if name in belief.points
+        else np.asarray(values, dtype=float)
+        for name, values in columns.items()
+    }
+    return normal_belief(
+        belief.law,
+        u,
+        covariance,
+        noise,
+        len(belief.draws),
+        seed,
+        in_logs=belief.in_logs,
+        weight=belief.weight,
+        points=joined,
+        groups=belief.groups,
+        prior=False,
+        notes=belief.notes,
+        bend=belief.bend,
+    )
+
+
+def _most_likely(
+    belief: Belief, at: Slopes, y: np.ndarray, start: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """The most likely coordinates, their covariance, the scale of the noise, and its degrees of freedom."""
     precision = np.linalg.pinv(belief.covariance, rcond=1e-12, hermitian=True)
     u, scale = (belief.best if start is None else start).copy(), belief.noise.scale
+    covariance, freedom = belief.covariance, belief.noise.freedom
     for _ in range(3):  # the scale of the noise, then the law again
         noise = replace(belief.noise, scale=scale)
         here = _deviations(belief, noise, u, at, y)
@@ -276,28 +307,7 @@ def conditioned(
         square = np.sum(np.minimum(residual**2 / sd**2, 9.0)) * scale**2
         freedom = known + max(len(y) - spent, 0.0)
         scale = float(np.sqrt((known * belief.noise.scale**2 + square) / freedom))
-    noise = replace(belief.noise, scale=scale, freedom=freedom)
-    joined = {
-        name: np.concatenate([belief.points[name], values])
-        if name in belief.points
-        else np.asarray(values, dtype=float)
-        for name, values in columns.items()
-    }
-    return normal_belief(
-        belief.law,
-        u,
-        covariance,
-        noise,
-        len(belief.draws),
-        seed,
-        in_logs=belief.in_logs,
-        weight=belief.weight,
-        points=joined,
-        groups=belief.groups,
-        prior=False,
-        notes=belief.notes,
-        bend=belief.bend,
-    )
+    return u, covariance, scale, freedom
 
 
 def _cost(state: tuple[np.ndarray, np.ndarray, np.ndarray], pull: np.ndarray, precision: np.ndarray) -> float:
