@@ -21,7 +21,8 @@ small there).
 What was looked at when. A first criterion (parabolas for the error of the law, size 0.02) was scored on the three public tables
 and lost to largest first on Porian; that is why the error of the law became a Gaussian process. Its size (of 0.003, 0.005, 0.01,
 0.02), its kernel (growing with the distance or with its square; joint, additive), the departure of single places (0, or as
-large as the noise) and the stages (5%, 15%, or four) were compared on the worlds with odd numbers only, where no setting was
+large as the noise) and the stages (5%, 15%, or four) were compared on the worlds with odd numbers only
+(a wider grid of candidates was tried there too), where no setting was
 clearly better than another; a size of 0.01, the joint kernel, and the defaults of `design` were kept. The worlds reported here
 have even numbers, and the public tables were scored once after that.
 """
