@@ -4,13 +4,13 @@
 
 Parts that are named are made anew (all, if none is), the others stay as the record has them; NUMBER is how many worlds.
 
-One protocol for made-up worlds and public tables. A table holds runs with their cost; the target lies beyond all of them. Every
-arm buys runs of that table up to a share of its total cost; every arm, and the full table, is then read by one and the same
-estimator, which is defined for any number of runs: the prior from published laws with its `Bend` brought up to date
+One protocol for made-up worlds and public tables. A table holds runs with their cost; the target lies beyond all of them.
+Every arm buys runs of that table up to a share of its total cost; every arm, and the full table, is then read by one and the
+same estimator, which is defined for any number of runs: the prior from published laws with its `Bend` brought up to date
 (`adapted`), and once more by the same prior that trusts the law everywhere (`plain`). The designed arm sees the losses of the
-runs it has bought and nothing else, and buys in two stages: from the prior a first ladder, then the rest of its share with what
-is known by then (greedy from three sides, without exchanges, which on six worlds
-change the promised deviation at 15% by about one percent). The error is that of the decision at the target: of ln loss, or of ln N*; on public tables against the run
+runs it has bought and nothing else, and buys in two stages: from the prior a first ladder, then the rest of its share with
+what is known by then (greedy from three sides, without exchanges, which on six worlds change the promised deviation at 15% by
+about one percent). The error is that of the decision at the target: of ln loss, or of ln N*; on public tables against the run
 measured there, which none of the arms may see.
 
 `share` is the smallest share at which the error of an arm is at most 1.1 times that of the full table (1 where none is), per
@@ -18,14 +18,13 @@ world and per public experiment; `designed_beats` is the share of experiments wh
 than that of another arm, with its binomial standard error (those of Porian and of Gemstones are not independent, so it is too
 small there).
 
-What was looked at when. A first criterion (parabolas for the error of the law, size 0.02) was scored on the three public tables
-and lost to largest first on Porian; that is why the error of the law became a Gaussian process. Its size (of 0.003, 0.005, 0.01,
-0.02), its kernel (growing with the distance or with its square; joint, additive), the departure of single places (0, or as
-large as the noise) and the stages (5%, 15%, or four) were compared on the worlds with odd numbers only
-(a wider grid of candidates was tried there too), where no setting was
-clearly better than another; a size of 0.01, the joint kernel, and the defaults of `design` were kept. The worlds reported here
-have even numbers, and the public tables were scored after that,
-with nothing changed since (a second run, for the record, gave the same numbers).
+What was looked at when. A first criterion (parabolas for the error of the law, size 0.02) was scored on the three public
+tables and lost to largest first on Porian; that is why the error of the law became a Gaussian process. Its size (of 0.003,
+0.005, 0.01, 0.02), its kernel (growing with the distance or with its square; joint, additive), the departure of single places
+(0, or as large as the noise) and the stages (5%, 15%, or four) were compared on the worlds with odd numbers only (a wider
+grid of candidates was tried there too), where no setting was clearly better than another; a size of 0.01, the joint kernel,
+and the defaults of `design` were kept. The worlds reported here have even numbers, and the public tables were scored after
+that, with nothing changed since (a second run, for the record, gave the same numbers).
 """
 
 from __future__ import annotations
