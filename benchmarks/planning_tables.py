@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.design_table import design_section
 from benchmarks.tables import _read, _table
 from scalinglens.figures.figure import INK, MUTED, Axis, Figure, Line, Mark, Panel, Points, Rule, series
 
@@ -44,6 +45,9 @@ def page() -> str:
                 "Written by `python -m benchmarks.planning_tables` from `benchmarks/results/*.json`; each section names the "
                 "command that made the numbers.",
                 *_bias(_read("bias")),
+                *_coverage(_read("plan_coverage")),
+                design_section(),
+                *_speed(_read("frontier")),
             ]
         )
         + "\n"
@@ -232,3 +236,39 @@ def bias_figure(found: dict[str, Any]) -> Figure:
 
 if __name__ == "__main__":
     main()
+
+
+# ---- intervals of the best size -----------------------------------------------------------------------------------------
+
+
+def _coverage(found: dict[str, Any]) -> list[str]:
+    rows = []
+    for row in found["rows"]:
+        held = [f"{row[k]['held']:.0%}" for k in ("10x", "100x")]
+        widths = [f"{row[k]['median_width']:.1f}" for k in ("10x", "100x")]
+        rows.append([row["kind"], f"{row['answered']} of {row['worlds']}", *held, " / ".join(widths)])
+    well = found["well_specified"]
+    said = " and ".join(f"{well[k]['held']:.1%} at {k}" for k in ("10x", "100x"))
+    return [
+        "## Intervals of the best size",
+        f"`python -m benchmarks.plan_coverage`: share of worlds whose {found['level']:.0%} interval of N* holds that of the true "
+        f"law, at 10 and 100 times the largest compute of the table, law `{found['law']}`. Where the law is right, over all kinds: "
+        f"{said}. The last kinds are of another law, and there an interval of one law is none of the truth.",
+        _table(["worlds", "answered", "held, 10x", "held, 100x", "high end over low end, median"], rows),
+    ]
+
+
+# ---- speed --------------------------------------------------------------------------------------------------------------
+
+
+def _speed(found: dict[str, Any]) -> list[str]:
+    rows = [
+        [name, case["how"], f"{case['processor_seconds']:.2f}", f"{case['seconds']:.2f}"]
+        for name, case in found["cases"].items()
+    ]
+    return [
+        "## Speed",
+        f"`python -m benchmarks.frontier`: {found['budgets']:,} budgets with intervals from {found['draws']:,} draws, seconds of "
+        "one processor and on the clock (medians of three, on whatever else the machine was doing):",
+        _table(["question", "how", "processor", "clock"], rows),
+    ]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scalinglens.laws.catalogue import law, laws
     from scalinglens.laws.law import Law
     from scalinglens.laws.schedule import Schedule
+    from scalinglens.plan.design import Design, design
     from scalinglens.plan.frontier import frontier
     from scalinglens.plan.plan import Plan, plan
     from scalinglens.quantities import format_quantity, parse_quantity
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Check": "scalinglens.fit.compare",
     "Comparison": "scalinglens.fit.compare",
+    "Design": "scalinglens.plan.design",
     "Estimate": "scalinglens.fit",
     "Fit": "scalinglens.fit",
     "Forecast": "scalinglens.fit",
@@ -53,6 +55,7 @@ _HOME = {
     "capabilities": "scalinglens.fit.downstream",
     "checkpoints": "scalinglens.fit.curves.checkpoints",
     "compare": "scalinglens.fit.compare",
+    "design": "scalinglens.plan.design",
     "fit": "scalinglens.fit",
     "forecast_run": "scalinglens.fit.curves.live",
     "format_quantity": "scalinglens.quantities",
@@ -73,6 +76,7 @@ _HOME = {
 __all__ = [
     "Check",
     "Comparison",
+    "Design",
     "Estimate",
     "Fit",
     "Forecast",
@@ -89,6 +93,7 @@ __all__ = [
     "capabilities",
     "checkpoints",
     "compare",
+    "design",
     "fit",
     "forecast_run",
     "format_quantity",

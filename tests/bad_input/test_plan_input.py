@@ -16,11 +16,11 @@ import pytest
 
 import scalinglens as sl
 from scalinglens.errors import FitError, FormulaError, PlanError, SavedFitError, UnknownLawError
-from scalinglens.plan.architecture import Architecture
+from scalinglens.plan.architecture.architecture import Architecture
 from scalinglens.plan.cost import cost
 from scalinglens.plan.counting import reconcile
 from scalinglens.plan.frontier import frontier
-from scalinglens.plan.hardware import hardware
+from scalinglens.plan.hardware.hardware import hardware
 from scalinglens.plan.inverse import cost_of, loss_at
 from scalinglens.plan.plan import plan
 from scalinglens.plan.regret import regret

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
-from scalinglens.fit.noise import estimate_noise
+from scalinglens.fit.noise import _growth, estimate_noise
 
 
 def noise_of(deviations, prediction, groups=None, free=0, absorbed=None):
@@ -71,3 +72,20 @@ def test_a_law_through_every_run_has_no_noise():
     found = noise_of(np.zeros(10), np.linspace(2, 3, 10), free=3)
     assert found.scale == 0.0
     assert np.all(found.sample(np.full((5, 2), 2.0), np.random.default_rng(0)) == 0.0)
+
+
+def test_growth_is_the_maximum_of_the_likelihood():
+    """Against a general optimiser, before the shrinkage: with many runs and a strong growth there is next to none."""
+    rng = np.random.default_rng(3)
+    z = rng.normal(size=400)
+    deviations = 0.01 * rng.standard_t(4, size=400) * np.exp(1.5 * z)
+
+    def cost(at):
+        log_sd = at[0] + at[1] * z
+        return np.sum(log_sd + 2.5 * np.log1p((deviations * np.exp(-log_sd)) ** 2 / 4))
+
+    best = minimize(
+        cost, [-4.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 4000}
+    ).x[1]
+    error = 1 / np.sqrt(8 / 7 * 400 * np.var(z))
+    assert _growth(deviations, z) == pytest.approx(best * (1 - (error / best) ** 2), rel=1e-6)

@@ -13,9 +13,9 @@ import pytest
 
 from scalinglens.errors import PlanError
 from scalinglens.laws.catalogue import law
-from scalinglens.plan.architecture import CONVENTIONS, Architecture
-from scalinglens.plan.itemised import Itemised
-from scalinglens.plan.shapes import shaped
+from scalinglens.plan.architecture.architecture import CONVENTIONS, Architecture
+from scalinglens.plan.architecture.itemised import Itemised
+from scalinglens.plan.architecture.shapes import shaped
 
 LLAMA2 = Architecture(width=4096, depth=32, heads=32, ffw=11008, gated=True, vocab=32_000, sequence_length=4096)
 GPT2 = {

@@ -13,8 +13,8 @@ from scalinglens.errors import PlanError
 from scalinglens.laws.catalogue import law, laws
 from scalinglens.laws.law import Law
 from scalinglens.plan.frontier import frontier
-from scalinglens.plan.problem import state
-from scalinglens.plan.solutions import Solver
+from scalinglens.plan.optimum.problem import state
+from scalinglens.plan.optimum.solutions import Solver
 from scalinglens.plan.source import as_source
 
 BUDGETS = np.geomspace(1e17, 1e29, 13)

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from scalinglens.plan.architecture import Architecture
+from scalinglens.plan.architecture.architecture import Architecture
 
 DENSE = Architecture(
     width=768, depth=12, heads=12, vocab=50257, sequence_length=1024, positions=1024, tied=True, norm="layer",

@@ -10,8 +10,8 @@ import pytest
 from scalinglens.errors import PlanError
 from scalinglens.laws.catalogue import law
 from scalinglens.plan.frontier import frontier
-from scalinglens.plan.problem import state
-from scalinglens.plan.solutions import Solver
+from scalinglens.plan.optimum.problem import state
+from scalinglens.plan.optimum.solutions import Solver
 from scalinglens.plan.source import as_source
 
 

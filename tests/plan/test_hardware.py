@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from scalinglens.errors import PlanError
-from scalinglens.plan import money
-from scalinglens.plan.accelerators import EVIDENCE
-from scalinglens.plan.architecture import Architecture
-from scalinglens.plan.hardware import Accelerator, Hardware, accelerators, data_movement, hardware
+from scalinglens.plan.architecture.architecture import Architecture
+from scalinglens.plan.hardware import money
+from scalinglens.plan.hardware.accelerators import EVIDENCE
+from scalinglens.plan.hardware.hardware import Accelerator, Hardware, accelerators, data_movement, hardware
 
 CHINCHILLA = 6 * 70e9 * 1.4e12  # FLOP
 

@@ -10,8 +10,8 @@ from scalinglens.laws.catalogue import law
 from scalinglens.plan.cost import cost
 from scalinglens.plan.frontier import frontier
 from scalinglens.plan.inverse import cost_of, loss_at, reach_of
+from scalinglens.plan.optimum.problem import state
 from scalinglens.plan.plan import plan
-from scalinglens.plan.problem import state
 from scalinglens.plan.source import as_source
 
 SARDANA = "hoffmann2022.a3_hybrid"

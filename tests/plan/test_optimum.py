@@ -9,11 +9,11 @@ import pytest
 
 from scalinglens.laws.catalogue import law, laws
 from scalinglens.laws.law import Law
-from scalinglens.plan.best import best_inputs
 from scalinglens.plan.frontier import frontier
-from scalinglens.plan.problem import state
-from scalinglens.plan.smooth import over_budgets
-from scalinglens.plan.solutions import Solver
+from scalinglens.plan.optimum.best import best_inputs
+from scalinglens.plan.optimum.problem import state
+from scalinglens.plan.optimum.smooth import over_budgets
+from scalinglens.plan.optimum.solutions import Solver
 from scalinglens.plan.source import as_source
 
 BUDGETS = np.geomspace(1e17, 1e29, 25)
@@ -281,7 +281,7 @@ def test_three_inputs_against_a_general_optimiser():
 
 def test_no_closed_form_where_the_law_bends():
     """Below one epoch the law is the plain one; a check of single points would take it for a monomial."""
-    from scalinglens.plan.closed_form import closed_form
+    from scalinglens.plan.optimum.closed_form import closed_form
     from scalinglens.plan.repetition import with_repetition
 
     for source in (with_repetition(as_source("besiroglu2024")), as_source("muennighoff2023")):

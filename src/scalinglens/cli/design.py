@@ -71,7 +71,7 @@ class Design:
     noise: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="")] = None
     """Relative scatter of a run where there is no fit; 0.005 if not given."""
 
-    bend: float = 0.02
+    bend: float = 0.01
     """What the law may get wrong a decade away from the target, relative; 0 trusts it everywhere."""
 
     level: float = 0.9

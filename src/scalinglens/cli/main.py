@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "compare": ("Compare", "compare laws by what they forecast of runs that were held out"),
     "predict": ("Predict", "predict from a saved fit, or from a published law"),
     "plan": ("Plan", "plan a run from a fit or a law: how big, how long, how much; and questions beyond"),
+    "design": ("Design", "choose which runs to make next: what they cost, and the interval they will buy"),
     "isoflop": ("Isoflop", "find the best model size of each compute budget, without a law"),
     "downstream": ("Downstream", "forecast the accuracy of a task by way of its loss"),
     "watch": ("Watch", "forecast the final loss of a job that still runs: is it worth continuing?"),

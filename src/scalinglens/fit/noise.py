@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 __all__ = ["Noise", "estimate_noise"]
 
 TAILS = 4.0  # degrees of freedom of the t density that the scale is fitted with: stray runs must not set it
 STEEPEST = 8.0  # largest growth believed
 ENOUGH = 12  # runs below which growth is not looked for
+_STEPS, _LONGEST, _CLOSE = 100, 2.0, 1e-9  # of the search for it: most steps, most change of a log scale, last step
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,34 @@ def _growth(deviations: np.ndarray, z: np.ndarray) -> float:
     if typical == 0.0 or np.std(z) < 1e-3:
         return 0.0
 
-    def cost(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        log_sd = parameters[0] + parameters[1] * z
-        square = (deviations * np.exp(-log_sd)) ** 2
-        slope = 1.0 - (TAILS + 1) * square / (TAILS + square)  # d cost / d log_sd
-        value = np.sum(log_sd + 0.5 * (TAILS + 1) * np.log1p(square / TAILS))
-        return float(value), np.array([slope.sum(), (slope * z).sum()])
+    def cost(at: np.ndarray) -> float:
+        log_sd = at[0] + at[1] * z
+        return float(np.sum(log_sd + 0.5 * (TAILS + 1) * np.log1p((deviations * np.exp(-log_sd)) ** 2 / TAILS)))
 
-    found = minimize(cost, [np.log(typical) + 0.4, 0.0], jac=True, method="BFGS")
-    growth = float(np.clip(found.x[1], -STEEPEST, STEEPEST))
+    # the cost is convex in both, so damped Newton steps find its minimum from anywhere
+    at = np.array([np.log(typical) + 0.4, 0.0])
+    value, reach = cost(at), np.array([1.0, np.abs(z).max()])
+    for _ in range(_STEPS):
+        square = (deviations * np.exp(-at[0] - at[1] * z)) ** 2
+        slope = 1.0 - (TAILS + 1) * square / (TAILS + square)
+        bend = 2 * (TAILS + 1) * TAILS * square / (TAILS + square) ** 2
+        first, second, third = bend.sum(), bend @ z, bend @ (z * z)
+        determinant = first * third - second * second
+        if not determinant > 0:
+            break
+        along, across = slope.sum(), slope @ z
+        step = np.array([third * along - second * across, first * across - second * along]) / determinant
+        step *= min(1.0, _LONGEST / np.abs(step * reach).max())
+        new = cost(at - step)
+        while new > value and np.abs(step).max() > _CLOSE:
+            step = step / 2
+            new = cost(at - step)
+        if not new <= value:
+            break
+        at, value = at - step, new
+        if np.abs(step).max() < _CLOSE:
+            break
+    growth = float(np.clip(at[1], -STEEPEST, STEEPEST))
     # information about a log scale per run of a t density: 2 nu / (nu + 3)
     error = 1.0 / np.sqrt(2 * TAILS / (TAILS + 3) * len(z) * np.var(z))
     return growth * max(0.0, 1.0 - (error / growth) ** 2) if growth else 0.0

@@ -24,11 +24,11 @@ import pandas as pd
 
 from scalinglens.errors import PlanError, did_you_mean
 from scalinglens.fit.estimate import Estimate, check_level
+from scalinglens.numerics.roots import bracketed_root
 from scalinglens.plan.amounts import whole
-from scalinglens.plan.estimates import estimate_of
-from scalinglens.plan.head import Model
-from scalinglens.plan.problem import limits, positive
-from scalinglens.plan.roots import bracketed_root
+from scalinglens.plan.optimum.estimates import estimate_of
+from scalinglens.plan.optimum.head import Model
+from scalinglens.plan.optimum.problem import limits, positive
 from scalinglens.plan.source import Source, as_source
 
 __all__ = ["CONVENTIONS", "KAPLAN_SIZES", "Counting", "Reconciliation", "reconcile"]

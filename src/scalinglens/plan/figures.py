@@ -8,10 +8,10 @@ import numpy as np
 
 from scalinglens.figures.figure import ACCENT, INK, MUTED, Axis, Band, Figure, Format, Line, Mark, Panel, Points, Rule
 from scalinglens.figures.typeset import typeset
-from scalinglens.plan.estimates import value_interval
 from scalinglens.plan.frontier import Frontier, frontier_of
-from scalinglens.plan.optimum import ends_along, slack_of
-from scalinglens.plan.problem import state
+from scalinglens.plan.optimum.estimates import value_interval
+from scalinglens.plan.optimum.optimum import ends_along, slack_of
+from scalinglens.plan.optimum.problem import state
 from scalinglens.quantities import QUANTITIES, format_quantity
 
 if TYPE_CHECKING:

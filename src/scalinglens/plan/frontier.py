@@ -14,12 +14,12 @@ from scalinglens.errors import PlanError
 from scalinglens.files import PICTURES, written_whole
 from scalinglens.fit.estimate import Estimate, check_level
 from scalinglens.plan.cost import Cost
-from scalinglens.plan.estimates import Estimates, estimate_of, quantiles, value_interval, widened
-from scalinglens.plan.near import near_optimal
-from scalinglens.plan.optimum import ENDLESS, STATUSES, Optimum, slack_of
-from scalinglens.plan.problem import Stated, numbers, state
-from scalinglens.plan.smooth import FEW, over_budgets
-from scalinglens.plan.solutions import PRICE, VALUE, Solver
+from scalinglens.plan.optimum.estimates import Estimates, estimate_of, quantiles, value_interval, widened
+from scalinglens.plan.optimum.near import near_optimal
+from scalinglens.plan.optimum.optimum import ENDLESS, STATUSES, Optimum, slack_of
+from scalinglens.plan.optimum.problem import Stated, numbers, state
+from scalinglens.plan.optimum.smooth import FEW, over_budgets
+from scalinglens.plan.optimum.solutions import PRICE, VALUE, Solver
 from scalinglens.plan.source import Source, as_source
 from scalinglens.quantities import format_quantity
 

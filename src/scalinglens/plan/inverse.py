@@ -18,14 +18,14 @@ import numpy as np
 
 from scalinglens.errors import PlanError
 from scalinglens.fit.estimate import check_level
+from scalinglens.numerics.roots import bracketed_root
 from scalinglens.plan.cost import Cost
-from scalinglens.plan.estimates import Estimates, quantiles
 from scalinglens.plan.frontier import Frontier, frontier_of
-from scalinglens.plan.head import Head, negative
-from scalinglens.plan.optimum import ENDLESS, Model, Problem, solve
-from scalinglens.plan.problem import Stated, numbers, positive, state
-from scalinglens.plan.roots import bracketed_root
-from scalinglens.plan.solutions import Solver
+from scalinglens.plan.optimum.estimates import Estimates, quantiles
+from scalinglens.plan.optimum.head import Head, negative
+from scalinglens.plan.optimum.optimum import ENDLESS, Model, Problem, solve
+from scalinglens.plan.optimum.problem import Stated, numbers, positive, state
+from scalinglens.plan.optimum.solutions import Solver
 from scalinglens.plan.source import as_source
 
 __all__ = ["Reach", "cost_of", "costs_of_head", "least_costs", "loss_at", "reach_of"]

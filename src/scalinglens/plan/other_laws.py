@@ -10,7 +10,7 @@ import numpy as np
 from scalinglens.errors import ScalingLensError
 from scalinglens.laws.catalogue import law as find_law
 from scalinglens.plan.frontier import frontier_of
-from scalinglens.plan.problem import Stated, state
+from scalinglens.plan.optimum.problem import Stated, state
 from scalinglens.plan.repetition import with_repetition
 from scalinglens.plan.source import as_source
 

@@ -14,17 +14,17 @@ from scalinglens.errors import PlanError
 from scalinglens.files import PICTURES, written_whole
 from scalinglens.fit.estimate import Estimate
 from scalinglens.plan.cost import cost as read_cost
-from scalinglens.plan.estimates import Estimates
 from scalinglens.plan.frontier import Frontier, frontier_of
-from scalinglens.plan.hardware import MFU
+from scalinglens.plan.hardware.hardware import MFU
+from scalinglens.plan.hardware.spending import Spending, spending
 from scalinglens.plan.inverse import Reach, reach_of
+from scalinglens.plan.optimum.estimates import Estimates
+from scalinglens.plan.optimum.problem import Stated, default_cost, positive, state
+from scalinglens.plan.optimum.solutions import Solver
 from scalinglens.plan.other_laws import other_laws
-from scalinglens.plan.problem import Stated, default_cost, positive, state
 from scalinglens.plan.regret import regret
 from scalinglens.plan.repetition import with_repetition
-from scalinglens.plan.solutions import Solver
 from scalinglens.plan.source import Source, as_source
-from scalinglens.plan.spending import Spending, spending
 from scalinglens.quantities import format_quantity
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from scipy.interpolate import PchipInterpolator
 
 from scalinglens.errors import PlanError
 from scalinglens.fit.isoflop import IsoFlop, isoflop
-from scalinglens.plan.problem import numbers
+from scalinglens.plan.optimum.problem import numbers
 from scalinglens.runs import Runs, read_runs
 
 __all__ = ["recount"]

@@ -12,11 +12,11 @@ import pandas as pd
 from scalinglens.errors import PlanError
 from scalinglens.fit.estimate import check_level
 from scalinglens.plan.cost import Cost
-from scalinglens.plan.estimates import Estimates, quantiles, value_interval, widened
 from scalinglens.plan.inverse import costs_of_head, least_costs
-from scalinglens.plan.optimum import Optimum, Problem, slack_of
-from scalinglens.plan.problem import Stated, numbers, positive, state
-from scalinglens.plan.solutions import VALUE, Solver
+from scalinglens.plan.optimum.estimates import Estimates, quantiles, value_interval, widened
+from scalinglens.plan.optimum.optimum import Optimum, Problem, slack_of
+from scalinglens.plan.optimum.problem import Stated, numbers, positive, state
+from scalinglens.plan.optimum.solutions import VALUE, Solver
 from scalinglens.plan.source import as_source
 
 __all__ = ["Regret", "regret"]

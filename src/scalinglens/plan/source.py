@@ -19,7 +19,7 @@ from scalinglens.fit.surface import Surface
 from scalinglens.laws.catalogue import law as find_law
 from scalinglens.laws.catalogue import laws
 from scalinglens.laws.law import Law
-from scalinglens.plan.head import Head, Model, negative
+from scalinglens.plan.optimum.head import Head, Model, negative
 
 __all__ = ["RISING", "Head", "Source", "as_source"]
 

@@ -9,7 +9,8 @@ from scalinglens.errors import PlanError
 from scalinglens.fit.derived import derived_quantities
 from scalinglens.laws.catalogue import law
 from scalinglens.plan.cost import cost
-from scalinglens.plan.design.belief import Belief, Bend, adapted, conditioned, log_slopes, plain_noise, to_coordinates
+from scalinglens.plan.design.belief import Belief, adapted, conditioned, log_slopes, plain_noise, to_coordinates
+from scalinglens.plan.design.bend import Bend
 from scalinglens.plan.design.decision import Question, decide, optimum
 from scalinglens.plan.design.prior import published_belief, published_constants
 
@@ -132,14 +133,40 @@ def test_bend_against_the_joint_posterior() -> None:
     bend = Bend(0.02, {"params": 1e10, "tokens": 2e11})
     F = bend.features(columns) / sd
     both = np.concatenate([J, F], axis=1)
-    exact = np.linalg.inv(both.T @ both + np.diag([0.0] * 5 + [1.0] * 3))
+    exact = np.linalg.inv(both.T @ both + np.diag([0.0] * 5 + [1.0] * bend.count))
     np.testing.assert_allclose(fitted.bent(bend).covariance, exact, rtol=1e-5, atol=1e-9 * np.abs(exact).max())
 
 
-def test_bend_is_nothing_at_the_target() -> None:
+def test_bend_has_the_covariance_of_its_kernel() -> None:
     bend = Bend(0.02, {"params": 1e10, "tokens": 2e11})
-    away = bend.features({"params": np.array([1e10, 1e9]), "tokens": np.array([2e11, 2e11])})
-    np.testing.assert_allclose(away, [[0, 0, 0], [0.02, 0, 0]], atol=1e-15)
+    z = np.random.default_rng(0).uniform(-2.5, 0.5, (60, 2))
+    away = bend.features({"params": 1e10 * 10 ** z[:, 0], "tokens": 2e11 * 10 ** z[:, 1]})
+    far = np.linalg.norm(z, axis=1)
+    apart = np.linalg.norm(z[:, None] - z, axis=2)
+    exact = 0.02**2 * np.outer(far, far) * np.exp(-(apart**2) / 2)
+    np.testing.assert_allclose(np.sqrt(np.sum(away**2, axis=1)), 0.02 * far, rtol=1e-12)
+    # a lattice one reach apart follows the process between its points within a twentieth of the variance
+    np.testing.assert_allclose(away @ away.T / np.outer(far, far), exact / np.outer(far, far), atol=0.05 * 0.02**2)
+
+
+def test_bend_is_nothing_at_the_target_and_large_far_outside_the_lattice() -> None:
+    bend = Bend(0.02, {"params": 1e10, "tokens": 2e11})
+    away = bend.features({"params": np.array([1e10, 1e3]), "tokens": np.array([2e11, 2e11])})
+    np.testing.assert_allclose(np.sqrt(np.sum(away**2, axis=1)), [0.0, 0.14], rtol=1e-12)
+
+
+def test_cheap_runs_do_not_average_the_bend_away() -> None:
+    prior = published_belief(law("hoffmann2022"), None, noise=0.001)
+    corner = {"params": np.full(400, 1e7), "tokens": np.full(400, 2e8)}
+    at = {"params": np.array([1e7]), "tokens": np.array([2e8])}
+    loss = CHINCHILLA.value(CHINCHILLA.constants, corner)
+    variance = []
+    for belief in (prior, prior.bent(Bend(0.01, {"params": 1e9, "tokens": 2e10}))):
+        known = conditioned(belief, corner, loss)
+        _, slopes = log_slopes(known.law, known.best[None, :5], at)
+        variance.append(float(slopes[0, 0] @ known.covariance[:5, :5] @ slopes[0, 0]))
+    assert np.sqrt(variance[0]) < 2e-4  # noise over the root of 400
+    assert np.sqrt(variance[1]) == pytest.approx(0.01 * np.sqrt(8), rel=0.1)  # two decades in size and in data
 
 
 def test_runs_say_how_large_the_bend_is() -> None:

@@ -133,7 +133,7 @@ def test_expected_width_is_what_comes_true() -> None:
     found = design(
         "prior", target={"params": 5e9, "tokens": 1e11}, budget=1e20, candidates=grid, bend=0.0, departure=0.0
     )
-    columns = {name: found.runs[name].to_numpy() for name in ("params", "tokens")}
+    columns = {name: np.asarray(found.runs[name], dtype=float) for name in ("params", "tokens")}
     at = {"params": np.array([5e9]), "tokens": np.array([1e11])}
     misses = []
     rng = np.random.default_rng(0)
@@ -158,7 +158,7 @@ def test_wrong_runs_do_worse_at_the_same_cost() -> None:
     errors: dict[str, list[float]] = {"good": [], "corner": []}
     for seed in range(8):
         for name, runs in (("good", good), ("corner", corner)):
-            columns = {n: runs[n].to_numpy() for n in ("params", "tokens")}
+            columns = {n: np.asarray(runs[n], dtype=float) for n in ("params", "tokens")}
             noise = np.exp(0.004 * np.random.default_rng(seed).standard_normal(len(runs)))
             known = conditioned(prior, columns, TRUTH.value(None, columns) * noise)
             errors[name].append(float(known.slopes(known.best[None], at)[0][0, 0] - np.log(TRUTH.value(None, at)[0])))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from scalinglens.errors import PlanError
-from scalinglens.plan.accelerators import accelerators
-from scalinglens.plan.architecture import Architecture
+from scalinglens.plan.architecture.architecture import Architecture
+from scalinglens.plan.hardware.accelerators import accelerators
 from scalinglens.plan.questions import ask
 
 

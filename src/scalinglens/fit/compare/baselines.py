@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import KDTree
-from scipy.stats import rankdata
 
 __all__ = ["BASELINES", "View"]
 
@@ -32,6 +31,8 @@ class View:
     @property
     def falls(self) -> bool:
         """Whether a larger run has a smaller target, as losses do and accuracies do not."""
+        from scipy.stats import rankdata  # a slow import, of no use to most commands
+
         size, target = self.extent[self.train], self.target[self.train]
         if not np.all(np.isfinite(size)) or np.ptp(size) == 0 or np.ptp(target) == 0:
             return True

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import linregress
 
 from scalinglens.errors import FitError, RunsError, did_you_mean
 from scalinglens.fit.fit import fit
@@ -371,6 +370,8 @@ def imputed(scores: np.ndarray, *, rounds: int = ROUNDS) -> np.ndarray:
 
 
 def _lines(families: tuple[str, ...], flops: np.ndarray, scores: np.ndarray) -> tuple[FamilyLine, ...]:
+    from scipy import stats  # a slow import, of no use to most commands
+
     labels, found = np.array(families), []
     for name in dict.fromkeys(families):
         own = (labels == name) & np.isfinite(flops)
@@ -378,7 +379,7 @@ def _lines(families: tuple[str, ...], flops: np.ndarray, scores: np.ndarray) -> 
         if own.sum() < 3 or np.ptp(logs) == 0:
             continue
         for k in range(scores.shape[1]):
-            line: Any = linregress(logs, scores[own, k])
+            line: Any = stats.linregress(logs, scores[own, k])
             found.append(
                 FamilyLine(
                     family=name,

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import isotonic_regression
-from scipy.stats import chi2, kendalltau, norm
 
 from scalinglens.errors import FitError
 
@@ -144,11 +143,13 @@ def _runs(count: int) -> Check:
 
 
 def _above_chance(accuracy: np.ndarray, chance: float | None, items: int | None, scatter: float) -> Check:
+    from scipy import stats  # a slow import, of no use to most commands
+
     name = "above chance"
     if chance is None:
         return Check(name, None, None, ENOUGH, "the accuracy of guessing is not given (chance=0.25)", fatal=False)
     error = _binomial(chance, items) if items else scatter
-    bar = chance + float(norm.isf(SURE / len(accuracy))) * error
+    bar = chance + float(stats.norm.isf(SURE / len(accuracy))) * error
     above = int(np.sum(accuracy > bar))
     noise = f"the binomial error of {items} items" if items else "the scatter of the runs"
     says = f"{above} of {len(accuracy)} runs lie above {bar:.3f}, where chance {chance:.3g} and {noise} end"
@@ -159,15 +160,17 @@ def _above_chance(accuracy: np.ndarray, chance: float | None, items: int | None,
 
 def _trend(loss: np.ndarray, accuracy: np.ndarray) -> Check:
     """Kendall's rank correlation, one-sided: does accuracy rise as the loss falls?"""
+    from scipy import stats  # a slow import, of no use to most commands
+
     if len(loss) < 2 or np.ptp(loss) == 0 or np.ptp(accuracy) == 0:
         same = "loss" if np.ptp(loss) == 0 else "accuracy"
         return Check("trend", False, 1.0, SURE, f"all runs have the same {same}", fatal=True)
-    tau: Any = kendalltau(-loss, accuracy, alternative="greater")
+    tau: Any = stats.kendalltau(-loss, accuracy, alternative="greater")
     chance = float(tau.pvalue)
     shown = f"rank correlation {tau.statistic:+.2f}, probability {chance:.2g} without any trend"
     if chance <= SURE:
         return Check("trend", True, chance, SURE, f"accuracy rises as the loss falls: {shown}", fatal=True)
-    opposite: Any = kendalltau(-loss, accuracy, alternative="less")
+    opposite: Any = stats.kendalltau(-loss, accuracy, alternative="less")
     inverse = float(opposite.pvalue) <= SURE
     says = "accuracy falls as the loss falls (inverse scaling)" if inverse else "accuracy shows no trend with the loss"
     return Check("trend", False, chance, SURE, f"{says}: {shown}", fatal=True)
@@ -175,6 +178,8 @@ def _trend(loss: np.ndarray, accuracy: np.ndarray) -> Check:
 
 def _monotone(loss: np.ndarray, accuracy: np.ndarray, scatter: float) -> Check:
     """Distance from the nearest rising curve, in units of the scatter between neighbours."""
+    from scipy import stats  # a slow import, of no use to most commands
+
     name = "monotone"
     if len(loss) < FEWEST:
         return Check(name, None, None, SURE, f"{len(loss)} runs do not show a turn", fatal=False)
@@ -184,7 +189,7 @@ def _monotone(loss: np.ndarray, accuracy: np.ndarray, scatter: float) -> Check:
     spare = max(len(loss) - len(np.unique(rising)), 1)
     if misfit == 0.0:
         return Check(name, True, 1.0, SURE, "no run has a lower accuracy than one of higher loss", fatal=True)
-    probability = float(chi2.sf(misfit / scatter**2, spare)) if scatter > 0 else 0.0
+    probability = float(stats.chi2.sf(misfit / scatter**2, spare)) if scatter > 0 else 0.0
     says = (
         f"the deepest fall of accuracy with a falling loss is {worst:.3f}, the scatter of a run {scatter:.3f} "
         f"(probability {probability:.2g} under a rising curve)"

@@ -11,7 +11,7 @@ with t_i the weights of Student's t, so that a stray run does not carry the rest
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,10 +19,11 @@ import numpy as np
 from scalinglens.errors import PlanError
 from scalinglens.fit.noise import Noise
 from scalinglens.laws.law import Law
+from scalinglens.numerics.processes import single_threaded_blas
+from scalinglens.plan.design.bend import Bend
 
 __all__ = [
     "Belief",
-    "Bend",
     "adapted",
     "conditioned",
     "log_slopes",
@@ -32,34 +33,12 @@ __all__ = [
     "to_natural",
 ]
 
+Slopes = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
 STEPS = 60  # of the search for the most likely coordinates
+EXACT = 1e-4  # of a log posterior, below which nobody can tell: a hundredth of a standard deviation
 FREEDOM = 4.0  # of the t density that runs are weighted by
 FARTHEST = 6.0  # robust standard deviations beyond which a draw of a coordinate is moved in: a runaway is no scale
-
-
-@dataclass(frozen=True)
-class Bend:
-    """What the law gets wrong away from the target: size * (q1 z1^2 + q2 z1 z2 + ...), z = decades from the target, q ~ N(0, 1).
-
-    A law that is right at the target need not be right three decades below it. The coefficients q are further coordinates.
-
-    Attributes:
-        size: standard deviation of ln loss one decade away.
-        centre: input -> value at the target.
-    """
-
-    size: float
-    centre: Mapping[str, float]
-
-    @property
-    def count(self) -> int:
-        """How many coefficients there are."""
-        return len(self.centre) * (len(self.centre) + 1) // 2
-
-    def features(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Derivatives of ln loss by the coefficients [n, count]."""
-        z = [np.log10(np.asarray(columns[name], dtype=float) / at) for name, at in self.centre.items()]
-        return self.size * np.stack([z[i] * z[j] for i in range(len(z)) for j in range(i + 1)], axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,15 +75,22 @@ class Belief:
 
     def slopes(self, u: np.ndarray, columns: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return what the law with its bend predicts [draws, n], and the derivatives by the coordinates [draws, n, p]."""
-        count = self.bend.count if self.bend is not None else 0
-        value, slopes = log_slopes(self.law, u[:, : u.shape[1] - count], columns, self.in_logs)
-        if self.bend is None:
-            return value, slopes
-        bent = self.bend.features(columns)
-        if not self.in_logs:
-            bent = bent * np.abs(np.nan_to_num(value.mean(axis=0)))[:, None]
-        value = value + u[:, u.shape[1] - count :] @ bent.T
-        return value, np.concatenate([slopes, np.broadcast_to(bent, (*slopes.shape[:2], count))], axis=2)
+        return self.slopes_at(columns)(u)
+
+    def slopes_at(self, columns: Mapping[str, np.ndarray]) -> Slopes:
+        """Return `slopes` as a function of the coordinates alone, what depends on the runs only done once."""
+        law, bend = _slopes_at(self.law, columns, self.in_logs), self.bend
+        if bend is None:
+            return law
+        features, count = bend.features(columns), bend.count
+
+        def both(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            value, slopes = law(u[:, : u.shape[1] - count])
+            bent = features if self.in_logs else features * np.abs(np.nan_to_num(value.mean(axis=0)))[:, None]
+            value = value + u[:, u.shape[1] - count :] @ bent.T
+            return value, np.concatenate([slopes, np.broadcast_to(bent, (*slopes.shape[:2], count))], axis=2)
+
+        return both
 
     def bent(self, bend: Bend | None) -> Belief:
         """Return the belief with a bend, which the runs behind it have felt as well.
@@ -179,25 +165,34 @@ def log_slopes(
     >>> value.tolist(), slopes.tolist()
     ([[1.0]], [[[1.0, -2.0]]])
     """
+    return _slopes_at(law, columns, in_logs)(u)
+
+
+def _slopes_at(law: Law, columns: Mapping[str, np.ndarray], in_logs: bool) -> Slopes:
     compiled = law.compiled("fit")
     arrays = law.input_arrays({name: np.asarray(columns[name], dtype=float) for name in law.inputs})
     arrays = tuple(a if a.ndim == 2 else a.reshape(1, -1) for a in arrays)
-    coordinates = tuple(u[:, i : i + 1] for i in range(u.shape[1]))
     count = max((a.shape[1] for a in arrays), default=1)
     with np.errstate(all="ignore"):
-        value, *rest = compiled.run(coordinates, compiled.prepare(arrays))
-        value = np.broadcast_to(np.asarray(value, dtype=float), (len(u), count))
-        slopes = np.zeros((len(u), count, u.shape[1]))
-        for place, slope in zip(compiled.gradient, rest, strict=False):
-            slopes[:, :, place] = slope
-        if compiled.log and not in_logs:
-            value = np.exp(value)
-            slopes = slopes * value[:, :, None]
-        elif in_logs and not compiled.log:
-            slopes = slopes / value[:, :, None]
-            value = np.log(value)
-    good = np.isfinite(value) & np.isfinite(slopes).all(axis=2)
-    return np.where(good, value, np.nan), np.where(good[:, :, None], slopes, 0.0)
+        ready = compiled.prepare(arrays)
+
+    def at(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with np.errstate(all="ignore"):
+            value, *rest = compiled.run(tuple(u[:, i : i + 1] for i in range(u.shape[1])), ready)
+            value = np.broadcast_to(np.asarray(value, dtype=float), (len(u), count))
+            slopes = np.zeros((len(u), count, u.shape[1]))
+            for place, slope in zip(compiled.gradient, rest, strict=False):
+                slopes[:, :, place] = slope
+            if compiled.log and not in_logs:
+                value = np.exp(value)
+                slopes = slopes * value[:, :, None]
+            elif in_logs and not compiled.log:
+                slopes = slopes / value[:, :, None]
+                value = np.log(value)
+        good = np.isfinite(value) & np.isfinite(slopes).all(axis=2)
+        return np.where(good, value, np.nan), np.where(good[:, :, None], slopes, 0.0)
+
+    return at
 
 
 def normal_belief(
@@ -218,7 +213,14 @@ def normal_belief(
     return Belief(law, np.asarray(best, dtype=float), draws, covariance, noise, **more)  # type: ignore[arg-type]
 
 
-def conditioned(belief: Belief, columns: Mapping[str, np.ndarray], observed: np.ndarray, *, seed: int = 0) -> Belief:
+def conditioned(
+    belief: Belief,
+    columns: Mapping[str, np.ndarray],
+    observed: np.ndarray,
+    *,
+    seed: int = 0,
+    start: np.ndarray | None = None,
+) -> Belief:
     """Return the belief after runs were made.
 
     Args:
@@ -226,6 +228,7 @@ def conditioned(belief: Belief, columns: Mapping[str, np.ndarray], observed: np.
         columns: input -> values [n] of the runs.
         observed: what they gave [n].
         seed: of the new draws.
+        start: coordinates that the search starts from, by default the most likely ones before.
 
     Returns:
         A belief around the most likely coordinates; its noise is estimated anew from the residuals, which count against the
@@ -240,39 +243,8 @@ def conditioned(belief: Belief, columns: Mapping[str, np.ndarray], observed: np.
     if belief.in_logs and np.any(y <= 0):
         raise PlanError(f"a run made has the loss {y.min():g}, which has no logarithm; leave it out of made")
     y = np.log(y) if belief.in_logs else y
-    precision = np.linalg.pinv(belief.covariance, rcond=1e-12, hermitian=True)
-    u, scale = belief.best.copy(), belief.noise.scale
-    for _ in range(3):  # the scale of the noise, then the law again
-        noise = replace(belief.noise, scale=scale)
-        here = _deviations(belief, noise, u, columns, y)
-        cost, damping = _cost(here, u - belief.best, precision), 1e-3
-        for _ in range(STEPS):
-            sd, residual, slopes = here
-            share = (FREEDOM + 1) / (FREEDOM + (residual / sd) ** 2)
-            gradient = slopes.T @ (share * residual / sd**2) - precision @ (u - belief.best)
-            hessian = (slopes.T * (share / sd**2)) @ slopes + precision
-            size = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
-            scaled = hessian / np.outer(size, size) + damping * np.eye(len(u))
-            step = np.linalg.solve(scaled, gradient / size) / size
-            there = _deviations(belief, noise, u + step, columns, y)
-            then = _cost(there, u + step - belief.best, precision)
-            if then <= cost:
-                u, here, gained, cost, damping = u + step, there, cost - then, then, max(damping / 5, 1e-9)
-                if gained < 1e-6 * (1 + abs(cost)):  # of a log posterior: nobody can tell
-                    break
-            elif damping > 1e9:
-                break
-            else:
-                damping *= 10
-        sd, residual, slopes = here
-        share = (FREEDOM + 1) / (FREEDOM + (residual / sd) ** 2)
-        information = (slopes.T * (share / sd**2)) @ slopes
-        covariance = np.linalg.pinv(information + precision, rcond=1e-14, hermitian=True)
-        spent = float(np.trace(covariance @ information))
-        known = belief.noise.freedom
-        square = np.sum(np.minimum(residual**2 / sd**2, 9.0)) * scale**2
-        freedom = known + max(len(y) - spent, 0.0)
-        scale = float(np.sqrt((known * belief.noise.scale**2 + square) / freedom))
+    with single_threaded_blas():
+        u, covariance, scale, freedom = _most_likely(belief, belief.slopes_at(columns), y, start)
     noise = replace(belief.noise, scale=scale, freedom=freedom)
     joined = {
         name: np.concatenate([belief.points[name], values])
@@ -297,6 +269,47 @@ def conditioned(belief: Belief, columns: Mapping[str, np.ndarray], observed: np.
     )
 
 
+def _most_likely(
+    belief: Belief, at: Slopes, y: np.ndarray, start: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """The most likely coordinates, their covariance, the scale of the noise, and its degrees of freedom."""
+    precision = np.linalg.pinv(belief.covariance, rcond=1e-12, hermitian=True)
+    u, scale = (belief.best if start is None else start).copy(), belief.noise.scale
+    covariance, freedom = belief.covariance, belief.noise.freedom
+    for _ in range(3):  # the scale of the noise, then the law again
+        noise = replace(belief.noise, scale=scale)
+        here = _deviations(belief, noise, u, at, y)
+        cost, damping = _cost(here, u - belief.best, precision), 1e-3
+        for _ in range(STEPS):
+            sd, residual, slopes = here
+            share = (FREEDOM + 1) / (FREEDOM + (residual / sd) ** 2)
+            gradient = slopes.T @ (share * residual / sd**2) - precision @ (u - belief.best)
+            hessian = (slopes.T * (share / sd**2)) @ slopes + precision
+            size = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
+            scaled = hessian / np.outer(size, size) + damping * np.eye(len(u))
+            step = np.linalg.solve(scaled, gradient / size) / size
+            there = _deviations(belief, noise, u + step, at, y)
+            then = _cost(there, u + step - belief.best, precision)
+            if then <= cost:
+                u, here, gained, cost, damping = u + step, there, cost - then, then, max(damping / 5, 1e-9)
+                if gained < EXACT:
+                    break
+            elif damping > 1e9:
+                break
+            else:
+                damping *= 10
+        sd, residual, slopes = here
+        share = (FREEDOM + 1) / (FREEDOM + (residual / sd) ** 2)
+        information = (slopes.T * (share / sd**2)) @ slopes
+        covariance = np.linalg.pinv(information + precision, rcond=1e-14, hermitian=True)
+        spent = float(np.trace(covariance @ information))
+        known = belief.noise.freedom
+        square = np.sum(np.minimum(residual**2 / sd**2, 9.0)) * scale**2
+        freedom = known + max(len(y) - spent, 0.0)
+        scale = float(np.sqrt((known * belief.noise.scale**2 + square) / freedom))
+    return u, covariance, scale, freedom
+
+
 def _cost(state: tuple[np.ndarray, np.ndarray, np.ndarray], pull: np.ndarray, precision: np.ndarray) -> float:
     """Minus the logarithm of the posterior, up to a constant."""
     sd, residual, _ = state
@@ -310,17 +323,17 @@ def adapted(belief: Belief, columns: Mapping[str, np.ndarray], observed: np.ndar
     """
     if belief.bend is None:
         return conditioned(belief, columns, observed, seed=seed)
-    found = []
+    found: list[tuple[float, Belief]] = []
     for factor in (1.0, 1 / 3, 3.0):
         before = replace(belief, bend=replace(belief.bend, size=belief.bend.size * factor))
-        after = conditioned(before, columns, observed, seed=seed)
+        after = conditioned(before, columns, observed, seed=seed, start=found[-1][1].best if found else None)
         found.append((_evidence(before, after, columns, observed), after))
     return max(found, key=lambda pair: pair[0])[1]
 
 
 def _evidence(before: Belief, after: Belief, columns: Mapping[str, np.ndarray], observed: np.ndarray) -> float:
     y = np.log(observed) if before.in_logs else np.asarray(observed, dtype=float)
-    sd, residual, slopes = _deviations(after, after.noise, after.best, columns, y)
+    sd, residual, slopes = _deviations(after, after.noise, after.best, after.slopes_at(columns), y)
     slopes = slopes / sd[:, None]
     values, vectors = np.linalg.eigh(before.covariance)
     root = slopes @ (vectors * np.sqrt(np.maximum(values, 0.0)))
@@ -332,10 +345,10 @@ def _evidence(before: Belief, after: Belief, columns: Mapping[str, np.ndarray], 
 
 
 def _deviations(
-    belief: Belief, noise: Noise, u: np.ndarray, columns: Mapping[str, np.ndarray], y: np.ndarray
+    belief: Belief, noise: Noise, u: np.ndarray, at: Slopes, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Standard deviation, observed minus predicted, slopes [n, p] at coordinates."""
-    value, slopes = belief.slopes(u[None], columns)
+    value, slopes = at(u[None])
     value = np.where(np.isfinite(value[0]), value[0], 1e3)
     sd = np.maximum(noise.at(np.exp(value) if belief.in_logs else value), 1e-12)
     return sd, y - value, slopes[0]

@@ -14,7 +14,8 @@ from scalinglens.fit.compare.pool import PooledFit, extents_of
 from scalinglens.fit.estimate import check_level
 from scalinglens.laws.law import Law
 from scalinglens.plan.cost import Cost
-from scalinglens.plan.design.belief import Belief, Bend, adapted
+from scalinglens.plan.design.belief import Belief, adapted
+from scalinglens.plan.design.bend import Bend
 from scalinglens.plan.design.candidates import read_columns
 from scalinglens.plan.design.decision import DATA, GOALS, SIZES, Question, decide
 from scalinglens.plan.design.ladder import first_ladder
@@ -68,7 +69,7 @@ def design(
     copies: int = 1,
     most: int = 30,
     noise: float | None = None,
-    bend: float = 0.02,
+    bend: float = 0.01,
     departure: float | None = None,
     draws: int = 200,
     seed: int = 0,
@@ -99,8 +100,8 @@ def design(
         most: at most so many runs.
         noise: relative scatter of a run, where there is no fit; by default 0.5%.
         bend: standard deviation of what the law gets wrong one decade away from the target, relative; it grows with the
-            square of the distance, so that runs far from the target say less. 0 trusts the law everywhere. (The 0.02 is from
-            `benchmarks/design.py`.)
+            distance and is alike for runs within a decade of each other, so that many runs far from the target do not
+            average it away (`bend.py`). Losses of runs made adapt it. 0 trusts the law everywhere.
         departure: standard deviation of what the law gets wrong at a place, relative; runs within half a decade of each input
             share it. By default as large as the scatter of a run; 0 trusts the law, and then buys many runs in few corners.
         draws: of what is known, used in the search.

@@ -114,7 +114,9 @@ def assumptions_of(beliefs: Sequence[Belief], posed: Posed) -> tuple[str, ...]:
     laws = ", ".join(dict.fromkeys(b.law.name for b in beliefs))
     noise = min(b.noise.scale for b in beliefs)
     bend = max((b.bend.size for b in beliefs if b.bend is not None), default=0.0)
-    far = f", but for {bend:.2%} a decade from the target, growing with the square of the distance" if bend else ""
+    far = (
+        f", but for {bend:.2%} per decade from the target, alike for runs within a decade of each other" if bend else ""
+    )
     return (
         (f"the law is {laws}" if len(beliefs) == 1 else f"the laws are {laws}") + far,
         f"a run scatters by {noise:.2%}; runs near each other share {posed.problem.shared:.0%} of their variance",

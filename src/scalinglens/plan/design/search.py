@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from scalinglens.numerics.processes import single_threaded_blas
 from scalinglens.plan.design.criterion import Problem, State
 
 __all__ = ["alternatives", "brute_force", "search"]
@@ -37,6 +38,11 @@ def search(
 
     Cost: three greedy passes, and for each run chosen one evaluation of all candidates per sweep.
     """
+    with single_threaded_blas():
+        return _search(problem, budget, copies, most, forced, exchange)
+
+
+def _search(problem: Problem, budget: float, copies: int, most: int, forced: Sequence[int], exchange: bool) -> State:
     thin = _thinned(problem)
     starts = [_greedy(_forced(thin, forced), budget, copies, most, power) for power in THRIFT]
     if exchange:

@@ -10,12 +10,12 @@ import numpy as np
 from scalinglens.fit.fit import fit
 from scalinglens.fit.result import REFUSED, Fit
 from scalinglens.laws.catalogue import law as find_law
-from scalinglens.plan.estimates import value_interval
 from scalinglens.plan.methods.projection import PARAMETERS, project
 from scalinglens.plan.methods.task import LAW, Answer, Refused, Task
-from scalinglens.plan.optimum import STATUSES, slack_of
-from scalinglens.plan.problem import state
-from scalinglens.plan.solutions import Solver
+from scalinglens.plan.optimum.estimates import value_interval
+from scalinglens.plan.optimum.optimum import STATUSES, slack_of
+from scalinglens.plan.optimum.problem import state
+from scalinglens.plan.optimum.solutions import Solver
 from scalinglens.plan.source import Head, Source, as_source
 
 __all__ = ["approach3", "kaplan", "optimum_of", "varpro"]

@@ -22,7 +22,7 @@ from scalinglens.plan.methods.by_law import approach3, kaplan, varpro
 from scalinglens.plan.methods.by_surface import kernel, network
 from scalinglens.plan.methods.result import Methods, Row
 from scalinglens.plan.methods.task import LAW, Answer, Refused, Task
-from scalinglens.plan.problem import positive
+from scalinglens.plan.optimum.problem import positive
 from scalinglens.plan.regret import Regret, regret
 from scalinglens.plan.source import Source, as_source
 from scalinglens.runs import Runs, read_runs

@@ -11,8 +11,8 @@ from scalinglens.errors import PlanError
 from scalinglens.fit.estimate import Estimate
 from scalinglens.laws.catalogue import law as find_law
 from scalinglens.laws.law import Law
+from scalinglens.plan.optimum.problem import positive
 from scalinglens.plan.plan import Plan
-from scalinglens.plan.problem import positive
 
 __all__ = ["Amount", "answered", "one_of", "read", "share", "value_of"]
 

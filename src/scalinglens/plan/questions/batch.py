@@ -9,12 +9,12 @@ import numpy as np
 from scalinglens.errors import PlanError
 from scalinglens.figures.figure import ACCENT, INK, MUTED, Axis, Figure, Line, Panel, Points, Rule
 from scalinglens.fit.estimate import Estimate
-from scalinglens.plan.hardware import MFU
+from scalinglens.plan.hardware.hardware import MFU
+from scalinglens.plan.hardware.spending import spending
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.questions.answer import Amount, answered, read, value_of
 from scalinglens.plan.questions.own import estimate, lacks, own_source
 from scalinglens.plan.questions.ranges import decades
-from scalinglens.plan.spending import spending
 from scalinglens.quantities import format_quantity
 
 __all__ = ["batch_size"]

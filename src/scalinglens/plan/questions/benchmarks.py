@@ -11,8 +11,8 @@ from scalinglens.figures.figure import ACCENT, INK, MUTED, Axis, Figure, Line, M
 from scalinglens.fit.downstream import TwoStep
 from scalinglens.fit.downstream.predictability import BASE_RATE
 from scalinglens.fit.estimate import Estimate
-from scalinglens.plan.estimates import quantiles, value_interval
 from scalinglens.plan.frontier import frontier
+from scalinglens.plan.optimum.estimates import quantiles, value_interval
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.questions.answer import Amount, answered, read, share, value_of
 from scalinglens.plan.questions.own import lacks, own_source

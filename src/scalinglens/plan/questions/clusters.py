@@ -9,14 +9,14 @@ import numpy as np
 from scalinglens.errors import PlanError
 from scalinglens.figures.figure import ACCENT, MUTED, Axis, Figure, Line, Panel, Rule, series
 from scalinglens.fit.estimate import Estimate
-from scalinglens.plan.accelerators import accelerators
 from scalinglens.plan.amounts import check_mfu, whole
-from scalinglens.plan.architecture import Architecture
-from scalinglens.plan.hardware import MFU
+from scalinglens.plan.architecture.architecture import Architecture
+from scalinglens.plan.hardware.accelerators import accelerators
+from scalinglens.plan.hardware.hardware import MFU
+from scalinglens.plan.hardware.spending import Spending, spending
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.questions.answer import Amount, answered, read
 from scalinglens.plan.questions.own import numbers_of, words_of
-from scalinglens.plan.spending import Spending, spending
 from scalinglens.quantities import format_quantity
 
 __all__ = ["hardware"]

@@ -9,8 +9,8 @@ import numpy as np
 
 from scalinglens.errors import ScalingLensError
 from scalinglens.fit.estimate import Estimate
-from scalinglens.plan.estimates import quantiles
-from scalinglens.plan.head import Head
+from scalinglens.plan.optimum.estimates import quantiles
+from scalinglens.plan.optimum.head import Head
 from scalinglens.plan.source import Source
 
 __all__ = ["under_draws"]

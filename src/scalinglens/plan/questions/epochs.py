@@ -9,10 +9,10 @@ import numpy as np
 from scalinglens.errors import PlanError
 from scalinglens.figures.figure import ACCENT, MUTED, Axis, Figure, Line, Panel, Rule
 from scalinglens.laws.catalogue import law as find_law
+from scalinglens.plan.optimum.problem import state
 from scalinglens.plan.other_laws import other_laws
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.plan import plan as planned
-from scalinglens.plan.problem import state
 from scalinglens.plan.questions.answer import Amount, answered, read
 from scalinglens.plan.questions.draws import under_draws
 from scalinglens.plan.questions.ranges import decades

@@ -12,12 +12,12 @@ import numpy as np
 
 from scalinglens.errors import PlanError
 from scalinglens.figures.figure import ACCENT, MUTED, Axis, Figure, Line, Panel, Rule
+from scalinglens.numerics.roots import bracketed_root
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.questions.answer import Amount, answered, read, share, value_of
 from scalinglens.plan.questions.draws import under_draws
 from scalinglens.plan.questions.ranges import decades
 from scalinglens.plan.questions.valley import lowest
-from scalinglens.plan.roots import bracketed_root
 from scalinglens.plan.source import Source, as_source
 
 __all__ = ["granular", "mixture_of_experts"]

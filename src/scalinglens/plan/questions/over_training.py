@@ -9,14 +9,14 @@ import numpy as np
 from scalinglens.errors import PlanError, ScalingLensError
 from scalinglens.figures.figure import ACCENT, MUTED, Axis, Figure, Line, Panel, Rule
 from scalinglens.figures.typeset import typeset
+from scalinglens.numerics.roots import bracketed_root
 from scalinglens.plan.inverse import least_costs
+from scalinglens.plan.optimum.problem import default_cost, state
+from scalinglens.plan.optimum.solutions import Solver
 from scalinglens.plan.plan import Plan
-from scalinglens.plan.problem import default_cost, state
 from scalinglens.plan.questions.answer import Amount, answered, one_of, read
 from scalinglens.plan.questions.draws import under_draws
 from scalinglens.plan.questions.ranges import decades
-from scalinglens.plan.roots import bracketed_root
-from scalinglens.plan.solutions import Solver
 from scalinglens.plan.source import Source, as_source
 from scalinglens.quantities import format_quantity
 

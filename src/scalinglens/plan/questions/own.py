@@ -11,8 +11,8 @@ from scalinglens.errors import PlanError, QuantityError
 from scalinglens.fit.estimate import Estimate
 from scalinglens.laws.catalogue import law as find_law
 from scalinglens.laws.law import Law
-from scalinglens.plan.estimates import quantiles, widened
-from scalinglens.plan.problem import positive
+from scalinglens.plan.optimum.estimates import quantiles, widened
+from scalinglens.plan.optimum.problem import positive
 from scalinglens.plan.source import Source, as_source
 from scalinglens.quantities import parse_quantity
 

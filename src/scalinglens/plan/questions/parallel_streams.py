@@ -8,12 +8,12 @@ import numpy as np
 
 from scalinglens.errors import PlanError
 from scalinglens.figures.figure import ACCENT, MUTED, Axis, Figure, Line, Panel, Rule
+from scalinglens.numerics.roots import bracketed_root
+from scalinglens.plan.architecture.shapes import shaped
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.questions.answer import Amount, answered, one_of, read
 from scalinglens.plan.questions.draws import under_draws
 from scalinglens.plan.questions.ranges import decades
-from scalinglens.plan.roots import bracketed_root
-from scalinglens.plan.shapes import shaped
 from scalinglens.plan.source import Source, as_source
 
 __all__ = ["parallel_streams"]

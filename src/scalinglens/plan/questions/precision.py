@@ -12,13 +12,13 @@ from scalinglens.errors import PlanError
 from scalinglens.figures.figure import ACCENT, INK, MUTED, Axis, Figure, Line, Panel, Rule
 from scalinglens.laws.catalogue import law as find_law
 from scalinglens.laws.law import Law
+from scalinglens.numerics.roots import bracketed_root
 from scalinglens.plan.frontier import Frontier, frontier
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.questions.answer import Amount, answered, read, value_of
 from scalinglens.plan.questions.draws import under_draws
 from scalinglens.plan.questions.ranges import decades
 from scalinglens.plan.questions.valley import lowest
-from scalinglens.plan.roots import bracketed_root
 from scalinglens.plan.source import Source, as_source
 
 __all__ = ["precision"]

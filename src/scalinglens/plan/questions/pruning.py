@@ -9,10 +9,10 @@ import numpy as np
 from scalinglens.errors import PlanError
 from scalinglens.figures.figure import ACCENT, MUTED, Axis, Figure, Line, Panel, Rule
 from scalinglens.laws.catalogue import law as find_law
+from scalinglens.numerics.roots import bracketed_root
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.questions.answer import Amount, answered, read, share
 from scalinglens.plan.questions.draws import under_draws
-from scalinglens.plan.roots import bracketed_root
 from scalinglens.plan.source import Source, as_source
 
 __all__ = ["pruning", "training_density"]

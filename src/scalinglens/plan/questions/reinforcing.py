@@ -9,7 +9,7 @@ import numpy as np
 from scalinglens.errors import PlanError
 from scalinglens.figures.figure import ACCENT, INK, MUTED, Axis, Band, Figure, Line, Mark, Panel, Points, Rule
 from scalinglens.fit.estimate import Estimate
-from scalinglens.plan.estimates import value_interval
+from scalinglens.plan.optimum.estimates import value_interval
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.questions.answer import Amount, answered, read, share
 from scalinglens.plan.questions.own import estimate, lacks, own_source

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from scalinglens.errors import PlanError, did_you_mean
+from scalinglens.plan.architecture.shapes import shaped
 from scalinglens.plan.frontier import frontier
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.questions.answer import Amount, answered, one_of, read, value_of
-from scalinglens.plan.shapes import shaped
 from scalinglens.plan.source import as_source
 
 __all__ = ["shape"]

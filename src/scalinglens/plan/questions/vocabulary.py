@@ -8,10 +8,10 @@ import numpy as np
 
 from scalinglens.errors import PlanError
 from scalinglens.figures.figure import ACCENT, INK, MUTED, Axis, Figure, Line, Panel, Rule
-from scalinglens.plan.best import best_inputs
+from scalinglens.plan.architecture.shapes import shaped
+from scalinglens.plan.optimum.best import best_inputs
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.questions.answer import Amount, answered, read, value_of
-from scalinglens.plan.shapes import shaped
 from scalinglens.plan.source import as_source
 
 __all__ = ["vocabulary"]

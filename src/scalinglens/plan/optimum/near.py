@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from scalinglens.plan.optimum import Optimum, Problem, ends_along, slack_of, solve
-from scalinglens.plan.roots import bracketed_root
-from scalinglens.plan.solutions import Solver
+from scalinglens.numerics.roots import bracketed_root
+from scalinglens.plan.optimum.optimum import Optimum, Problem, ends_along, slack_of, solve
+from scalinglens.plan.optimum.solutions import Solver
 
 __all__ = ["near_optimal"]
 

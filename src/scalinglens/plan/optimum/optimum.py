@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from scalinglens.plan.head import Model
-from scalinglens.plan.roots import TIGHT, bracketed_root, increasing_root
+from scalinglens.numerics.roots import TIGHT, bracketed_root, increasing_root
+from scalinglens.plan.optimum.head import Model
 
 __all__ = ["ENDLESS", "STATUSES", "Model", "Optimum", "Problem", "ends_along", "slack_of", "solve"]
 

@@ -8,10 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from scalinglens.plan.closed_form import ClosedForm, closed_form
-from scalinglens.plan.optimum import Model, Optimum, Problem, ends_along, slack_of, solve
-from scalinglens.plan.problem import Stated
-from scalinglens.plan.smooth import over_budgets
+from scalinglens.plan.optimum.closed_form import ClosedForm, closed_form
+from scalinglens.plan.optimum.optimum import Model, Optimum, Problem, ends_along, slack_of, solve
+from scalinglens.plan.optimum.problem import Stated
+from scalinglens.plan.optimum.smooth import over_budgets
 from scalinglens.plan.source import Head
 
 __all__ = ["PRICE", "VALUE", "Solver"]

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from scalinglens.errors import PlanError, did_you_mean
-from scalinglens.plan.architecture import Architecture
+from scalinglens.plan.architecture.architecture import Architecture
 from scalinglens.quantities import format_quantity, parse_quantity
 
 __all__ = ["shaped"]

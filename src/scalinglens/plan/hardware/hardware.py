@@ -14,10 +14,10 @@ import numpy as np
 
 from scalinglens.errors import PlanError, QuantityError
 from scalinglens.laws.catalogue import law
-from scalinglens.plan import money
-from scalinglens.plan.accelerators import EVIDENCE, Accelerator, accelerator, accelerators
 from scalinglens.plan.amounts import as_number, check_mfu
-from scalinglens.plan.architecture import Architecture
+from scalinglens.plan.architecture.architecture import Architecture
+from scalinglens.plan.hardware import money
+from scalinglens.plan.hardware.accelerators import EVIDENCE, Accelerator, accelerator, accelerators
 from scalinglens.quantities import format_quantity, parse_quantity
 
 __all__ = ["Accelerator", "Hardware", "accelerators", "data_movement", "hardware"]

@@ -99,7 +99,7 @@ def accelerators() -> Mapping[str, Accelerator]:
 
 @functools.cache
 def _table() -> dict[str, dict[str, Any]]:
-    with (resources.files("scalinglens.plan") / "hardware.toml").open("rb") as file:
+    with (resources.files("scalinglens.plan.hardware") / "hardware.toml").open("rb") as file:
         return tomllib.load(file)
 
 

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from scalinglens.errors import PlanError, did_you_mean
-from scalinglens.plan import memory, operations
 from scalinglens.plan.amounts import whole
-from scalinglens.plan.itemised import Itemised
+from scalinglens.plan.architecture import memory, operations
+from scalinglens.plan.architecture.itemised import Itemised
 
 __all__ = ["CONVENTIONS", "Architecture"]
 
@@ -132,14 +132,14 @@ class Architecture:
     @staticmethod
     def from_config(config: Any) -> Architecture:
         """Read a configuration: a dictionary, JSON text or a JSON file; see `plan.configs.read_config`."""
-        from scalinglens.plan.configs import read_config
+        from scalinglens.plan.architecture.configs import read_config
 
         return read_config(config)
 
     @staticmethod
     def shaped(params: float | str, **options: Any) -> Architecture:
         """Find a sensible shape for a size; see `plan.shapes.shaped`."""
-        from scalinglens.plan.shapes import shaped
+        from scalinglens.plan.architecture.shapes import shaped
 
         return shaped(params, **options)
 

@@ -9,8 +9,8 @@ from typing import Any
 from scalinglens.errors import PlanError
 from scalinglens.fit.estimate import Estimate
 from scalinglens.plan.amounts import check_mfu
-from scalinglens.plan.hardware import MFU, Hardware, data_movement, hardware
-from scalinglens.plan.problem import positive
+from scalinglens.plan.hardware.hardware import MFU, Hardware, data_movement, hardware
+from scalinglens.plan.optimum.problem import positive
 
 __all__ = ["Spending", "spending"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from scalinglens.errors import PlanError, QuantityError, did_you_mean
 from scalinglens.plan.cost import Cost, training_flops
 from scalinglens.plan.cost import cost as read_cost
-from scalinglens.plan.optimum import Problem
+from scalinglens.plan.optimum.optimum import Problem
 from scalinglens.plan.source import Source
 from scalinglens.quantities import QUANTITIES, format_quantity, parse_quantity
 

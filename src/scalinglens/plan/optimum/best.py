@@ -10,10 +10,10 @@ import numpy as np
 
 from scalinglens.errors import PlanError, did_you_mean
 from scalinglens.fit.estimate import check_level
-from scalinglens.plan.estimates import Estimates, quantiles, value_interval
-from scalinglens.plan.optimum import STATUSES, Problem, solve
-from scalinglens.plan.problem import limits, numbers
-from scalinglens.plan.roots import bracketed_root
+from scalinglens.numerics.roots import bracketed_root
+from scalinglens.plan.optimum.estimates import Estimates, quantiles, value_interval
+from scalinglens.plan.optimum.optimum import STATUSES, Problem, solve
+from scalinglens.plan.optimum.problem import limits, numbers
 from scalinglens.plan.source import as_source
 
 __all__ = ["Best", "best_inputs"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scalinglens.errors import PlanError, did_you_mean
-from scalinglens.plan.architecture import Architecture
+from scalinglens.plan.architecture.architecture import Architecture
 
 __all__ = ["read_config"]
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from scalinglens.errors import PlanError, did_you_mean
 from scalinglens.laws.catalogue import law
 from scalinglens.plan.amounts import whole
-from scalinglens.plan.itemised import Itemised
+from scalinglens.plan.architecture.itemised import Itemised
 
 if TYPE_CHECKING:
-    from scalinglens.plan.architecture import Architecture
+    from scalinglens.plan.architecture.architecture import Architecture
 
 __all__ = [
     "CONVENTIONS",
@@ -67,7 +67,7 @@ def forward_flops(
     Raises:
         PlanError: a length that is no positive whole number, or unknown logits.
 
-    >>> from scalinglens.plan.architecture import Architecture
+    >>> from scalinglens.plan.architecture.architecture import Architecture
     >>> tiny = Architecture(width=8, depth=1, heads=2, kv_heads=1, vocab=10, sequence_length=4)
     >>> tiny.forward_flops().to_dict()["scores"] == 2 * 2 * 4 * 4 * 4
     True
@@ -86,7 +86,7 @@ def training_flops(shape: Architecture, sequence_length: int | None = None, *, c
     layer is no exception, because the embedding learns too. Recomputation of activations is not counted (that would
     be HFU, not MFU).
 
-    >>> from scalinglens.plan.architecture import Architecture
+    >>> from scalinglens.plan.architecture.architecture import Architecture
     >>> tiny = Architecture(width=8, depth=1, heads=2, vocab=10, sequence_length=4)
     >>> tiny.training_flops().total == 3 * tiny.forward_flops().total
     True
@@ -140,7 +140,7 @@ def flops_per_token(
 
     Cost: microseconds for "exact", a law evaluation otherwise.
 
-    >>> from scalinglens.plan.architecture import Architecture
+    >>> from scalinglens.plan.architecture.architecture import Architecture
     >>> palm = Architecture(width=18432, depth=118, heads=48, kv_heads=1, key_size=256, ffw=73728, gated=True,
     ...                     vocab=256_000, tied=True)
     >>> f"{palm.params:.4e} {palm.flops_per_token('palm'):.3e} {palm.flops_per_token():.3e}"
@@ -166,7 +166,7 @@ def flops_per_token(
 def prefill_flops(shape: Architecture, prompt: int, *, causal: bool = False) -> Itemised:
     """Count reading a prompt of that many tokens exactly, with the logits of its last position alone.
 
-    >>> from scalinglens.plan.architecture import Architecture
+    >>> from scalinglens.plan.architecture.architecture import Architecture
     >>> tiny = Architecture(width=8, depth=1, heads=2, vocab=10)
     >>> tiny.prefill_flops(5)["head"]
     160
@@ -180,7 +180,7 @@ def decode_flops(shape: Architecture, context: int) -> Itemised:
     Twice the weights it meets plus 4 depth heads key_size context (`flops.inference` says 4 depth width context, and
     counts the embedding table among the weights).
 
-    >>> from scalinglens.plan.architecture import Architecture
+    >>> from scalinglens.plan.architecture.architecture import Architecture
     >>> llama = Architecture(width=4096, depth=32, heads=32, ffw=11008, gated=True, vocab=32000)
     >>> met = llama.params_nonembedding - 65 * 4096 + 32000 * 4096  # the weights without norms, and the head
     >>> llama.decode_flops(2048).total == 2 * met + 4 * 32 * 4096 * 2048

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from scalinglens.errors import PlanError, did_you_mean
 from scalinglens.laws.catalogue import law
 from scalinglens.plan.amounts import positive, whole
-from scalinglens.plan.itemised import Itemised
-from scalinglens.plan.operations import span
+from scalinglens.plan.architecture.itemised import Itemised
+from scalinglens.plan.architecture.operations import span
 
 if TYPE_CHECKING:
-    from scalinglens.plan.architecture import Architecture
+    from scalinglens.plan.architecture.architecture import Architecture
 
 __all__ = ["RECOMPUTATION", "kv_cache_bytes", "training_bytes", "weight_bytes", "weight_bytes_read"]
 
@@ -58,7 +58,7 @@ def kv_cache_bytes(
 
     Source: catalogue law `memory.kv_cache`.
 
-    >>> from scalinglens.plan.architecture import Architecture
+    >>> from scalinglens.plan.architecture.architecture import Architecture
     >>> llama3 = Architecture(width=4096, depth=32, heads=32, kv_heads=8, vocab=128_256, sequence_length=8192)
     >>> llama3.kv_cache_bytes()
     1073741824.0
@@ -94,7 +94,7 @@ def training_bytes(
 
     Source: Korthikanti et al. 2022 (arXiv 2205.05198), table 2.
 
-    >>> from scalinglens.plan.architecture import Architecture
+    >>> from scalinglens.plan.architecture.architecture import Architecture
     >>> gpt3 = Architecture(width=12288, depth=96, heads=96, vocab=50257, sequence_length=2048)
     >>> gpt3.training_bytes(recomputation="none")["activations"] / 96 / 2048 / 12288  # 34 + 5 * 96 * 2048 / 12288
     114.0

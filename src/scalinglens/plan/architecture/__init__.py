@@ -1,0 +1,1 @@
+"""Transformers by their shape: parameters and operations, counted term by term."""

@@ -1,0 +1,1 @@
+"""Clusters of accelerators: time, money, energy and memory."""
