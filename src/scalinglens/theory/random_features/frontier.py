@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scalinglens.errors import TheoryError
-from scalinglens.plan.roots import bracketed_root
+from scalinglens.numerics.roots import bracketed_root
 from scalinglens.theory.random_features.problem import RandomFeatures
 from scalinglens.theory.random_features.solve import solve_each
 from scalinglens.worlds.spectra import Spectrum
