@@ -252,8 +252,8 @@ def _coverage(found: dict[str, Any]) -> list[str]:
     return [
         "## Intervals of the best size",
         f"`python -m benchmarks.plan_coverage`: share of worlds whose {found['level']:.0%} interval of N* holds that of the true "
-        f"law, at 10 and 100 times the largest compute of the table, law `{found['law']}`. Where the law is right, over all kinds: "
-        f"{said}. The last kinds are of another law, and there an interval of one law is none of the truth.",
+        f"law, at 10 and 100 times the largest compute of the table, law `{found['law']}`. Where the law is right, over all "
+        f"kinds: {said}. The last kinds are of another law, and there an interval of one law is none of the truth.",
         _table(["worlds", "answered", "held, 10x", "held, 100x", "high end over low end, median"], rows),
     ]
 
