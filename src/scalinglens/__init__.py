@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from scalinglens.quantities import format_quantity, parse_quantity
     from scalinglens.runs import Runs, read_runs
     from scalinglens.runs.published import published, read_published
+    from scalinglens.theory.random_features.problem import RandomFeatures
+    from scalinglens.theory.random_features.solve import solve
+    from scalinglens.worlds.spectra import power_law
 
 __version__ = "0.1.0"
 
@@ -46,6 +49,7 @@ _HOME = {
     "Law": "scalinglens.laws.law",
     "Plan": "scalinglens.plan.plan",
     "PooledFit": "scalinglens.fit.compare",
+    "RandomFeatures": "scalinglens.theory.random_features.problem",
     "Runs": "scalinglens.runs",
     "ScalingLensError": "scalinglens.errors",
     "Schedule": "scalinglens.laws.schedule",
@@ -66,9 +70,11 @@ _HOME = {
     "parse_quantity": "scalinglens.quantities",
     "plan": "scalinglens.plan.plan",
     "pool": "scalinglens.fit.compare.pool",
+    "power_law": "scalinglens.worlds.spectra",
     "published": "scalinglens.runs.published",
     "read_published": "scalinglens.runs.published",
     "read_runs": "scalinglens.runs",
+    "solve": "scalinglens.theory.random_features.solve",
     "surface": "scalinglens.fit.surface",
     "two_step": "scalinglens.fit.downstream",
 }
@@ -84,6 +90,7 @@ __all__ = [
     "Law",
     "Plan",
     "PooledFit",
+    "RandomFeatures",
     "Runs",
     "ScalingLensError",
     "Schedule",
@@ -104,9 +111,11 @@ __all__ = [
     "parse_quantity",
     "plan",
     "pool",
+    "power_law",
     "published",
     "read_published",
     "read_runs",
+    "solve",
     "surface",
     "two_step",
 ]
