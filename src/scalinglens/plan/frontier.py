@@ -88,7 +88,7 @@ class Frontier:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the frontier as plain data, numbers unrounded."""
-        from scalinglens.plan.plan import plain
+        from scalinglens.documents import plain
 
         one = lambda e: None if e is None else {"value": e.value, "low": e.low, "high": e.high}  # noqa: E731
         return plain(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scalinglens.documents import plain
 from scalinglens.errors import PlanError
 from scalinglens.files import PICTURES, written_whole
 from scalinglens.fit.estimate import Estimate
@@ -30,7 +31,7 @@ from scalinglens.quantities import format_quantity
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["SCHEMA", "Plan", "plain", "plan"]
+__all__ = ["SCHEMA", "Plan", "plan"]
 
 SCHEMA = 1
 
@@ -120,21 +121,6 @@ class Plan:
         from scalinglens.plan.text import as_html
 
         return as_html(self)
-
-
-def plain(value: Any) -> Any:
-    """Plain JSON: infinities and NaN become None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value
 
 
 def plan(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scalinglens.documents import plain
 from scalinglens.files import PICTURES, written_whole
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from scalinglens.figures.figure import Figure
 
-__all__ = ["Answer", "plain"]
+__all__ = ["Answer"]
 
 _SHOWN = 24  # rows that are printed
 _WIDTH = 110
@@ -48,7 +49,8 @@ class Answer:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain data; endless numbers are written "inf", unknown ones null."""
-        return plain({"schema": 1, **self.document, "warnings": self.warnings, "citations": self.sources})
+        document = {"schema": 1, **self.document, "warnings": self.warnings, "citations": self.sources}
+        return plain(document, endless="inf")
 
     def to_frame(self) -> pd.DataFrame:
         """Return the table."""
@@ -97,20 +99,3 @@ def _cell(value: Any) -> str:
             return "-"
         return "inf" if math.isinf(number) else f"{number:.6g}"
     return str(value)
-
-
-def plain(value: Any) -> Any:
-    """Plain JSON: infinite numbers become "inf", NaN becomes None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, float | np.floating):
-        if np.isnan(value):
-            return None
-        return float(value) if np.isfinite(value) else "inf" if value > 0 else "-inf"
-    return int(value) if isinstance(value, np.integer) else value

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from scalinglens.documents import plain
 from scalinglens.files import PICTURES, written_whole
 from scalinglens.fit.estimate import Estimate
 from scalinglens.plan.methods.task import REFUSALS
-from scalinglens.plan.plan import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
