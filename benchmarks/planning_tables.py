@@ -234,10 +234,6 @@ def bias_figure(found: dict[str, Any]) -> Figure:
     )
 
 
-if __name__ == "__main__":
-    main()
-
-
 # ---- intervals of the best size -----------------------------------------------------------------------------------------
 
 
@@ -272,3 +268,7 @@ def _speed(found: dict[str, Any]) -> list[str]:
         "one processor and on the clock (medians of three, on whatever else the machine was doing):",
         _table(["question", "how", "processor", "clock"], rows),
     ]
+
+
+if __name__ == "__main__":
+    main()
