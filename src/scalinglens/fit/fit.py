@@ -178,14 +178,7 @@ def fit(
         level=level,
         interval_method=interval,
         target=goal,
-        table={
-            "origin": table.origin,
-            "sha256": table.digest(),
-            "read": table.rows_read,
-            "used": len(table),
-            "dropped": [{"reason": item.reason, "count": item.count} for item in table.dropped],
-            "columns": {name: column.says() for name, column in table.columns.items()},
-        },
+        table=table.described(),
         settings={
             "boot": boot,
             "groups": "pieces of curves" if pieces else _named(groups),

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -244,6 +244,17 @@ class Runs:
             f"({sibling}: {QUANTITIES[sibling].description}; {name}: {QUANTITIES[name].description}), and so will the "
             "constants"
         )
+
+    def described(self) -> dict[str, Any]:
+        """Return where the table is from and what became of its rows, as every result keeps it."""
+        return {
+            "origin": self.origin,
+            "sha256": self.digest(),
+            "read": self.rows_read,
+            "used": len(self),
+            "dropped": [{"reason": item.reason, "count": item.count} for item in self.dropped],
+            "columns": {name: column.says() for name, column in self.columns.items()},
+        }
 
     def digest(self) -> str:
         """Return the SHA-256 of the canonical numeric columns, names and float64 bytes; the order of rows counts.

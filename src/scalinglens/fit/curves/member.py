@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from scalinglens.fit.certificate import certify
@@ -68,18 +66,7 @@ def member_fit(
         level=level,
         interval_method="percentile",
         target=target,
-        table=_described(table),
+        table=table.described(),
         settings={"boot": len(draws), "groups": None, "resample": "rows", "seed": seed, "weights": "given", "tie": {}},
         warnings=tuple(f"{status}: {reason}" for reason in certificate.reasons),
     )
-
-
-def _described(table: Runs) -> dict[str, Any]:
-    return {
-        "origin": table.origin,
-        "sha256": table.digest(),
-        "read": table.rows_read,
-        "used": len(table),
-        "dropped": [{"reason": item.reason, "count": item.count} for item in table.dropped],
-        "columns": {name: column.says() for name, column in table.columns.items()},
-    }

@@ -127,14 +127,7 @@ def isoflop(
         noise=scatter,
         near=near,
         level=level,
-        table={
-            "origin": table.origin,
-            "sha256": table.digest(),
-            "read": table.rows_read,
-            "used": len(table),
-            "dropped": [{"reason": item.reason, "count": item.count} for item in table.dropped],
-            "columns": {name: item.says() for name, item in table.columns.items()},
-        },
+        table=table.described(),
         settings={
             "budgets": column if given is None else given.tolist(),
             "noise": noise,

@@ -136,14 +136,7 @@ def surface(
         determined=float(found.determined[:count].mean()),
         rises=rises,
         level=level,
-        table={
-            "origin": table.origin,
-            "sha256": table.digest(),
-            "read": table.rows_read,
-            "used": len(table),
-            "dropped": [{"reason": item.reason, "count": item.count} for item in table.dropped],
-            "columns": {name: column.says() for name, column in table.columns.items()},
-        },
+        table=table.described(),
         settings={
             "members": count,
             "boot": boot,

@@ -126,14 +126,7 @@ def compare_methods(
         given=truth is not None,
         level=level,
         decades=_decades(table, budget),
-        table={
-            "origin": table.origin,
-            "sha256": table.digest(),
-            "read": table.rows_read,
-            "used": len(table),
-            "dropped": [{"reason": item.reason, "count": item.count} for item in table.dropped],
-            "columns": {name: column.says() for name, column in table.columns.items()},
-        },
+        table=table.described(),
         settings={
             "methods": list(names),
             "boot": boot,
