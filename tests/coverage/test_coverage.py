@@ -75,6 +75,7 @@ def test_percentile_and_bca_intervals_cover():
     assert not outside(shares, *BAND)
 
 
+@pytest.mark.slow
 def test_profile_intervals_cover():
     assert not outside(coverage(world, 200, loss="squares", interval="profile"), *BAND)
 
@@ -83,6 +84,7 @@ def test_profile_intervals_of_the_default_loss_cover():
     assert not outside(coverage(world, 100, interval="profile"), 0.79, 0.98)
 
 
+@pytest.mark.slow
 def test_runs_resampled_whole_cover_where_rows_do_not():
     rows = coverage(clustered, 80, loss="squares", boot=150, resample="rows")
     whole = coverage(clustered, 80, loss="squares", boot=150, resample="rows", groups="run")

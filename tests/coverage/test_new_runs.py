@@ -27,6 +27,7 @@ def shares(kind, worlds, **options):
     return np.mean(hits, axis=0)
 
 
+@pytest.mark.slow
 def test_new_runs_are_held_in_every_well_specified_kind_of_world():
     found = {kind: shares(kind, 40, boot=100) for kind in WELL_SPECIFIED}
     # 40 worlds: a share of .9 has a standard error of .047, the mean over six kinds one of .019

@@ -134,6 +134,7 @@ def test_measured_width_exponent_agrees_with_theory():
     assert slope == pytest.approx(problem.width_exponent, rel=0.12)
 
 
+@pytest.mark.slow
 def test_the_default_ladder_follows_the_additive_law_and_extrapolates():
     problem = default_problem()
     ladder = train_ladder(problem)
