@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "CatalogueError",
+    "ExperimentError",
     "ExpressionError",
     "FetchError",
     "FitError",
@@ -101,6 +102,10 @@ class SavedFitError(ScalingLensError, ValueError):
 
 class WorldError(ScalingLensError, ValueError):
     """A world cannot be made: a spectrum whose sum diverges, a graph without edges, a text that is too short."""
+
+
+class ExperimentError(ScalingLensError, ValueError):
+    """A training is not described as it must be: an unknown key, a wrong type, a number of heads that cannot be."""
 
 
 class TheoryError(ScalingLensError, ValueError):

@@ -1,0 +1,1 @@
+"""Networks, trained: real transformers and perceptrons on worlds of known complexity (PyTorch)."""
