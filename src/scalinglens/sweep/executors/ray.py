@@ -37,10 +37,9 @@ class RayTasks:
     def submit(self, job: Mapping[str, Any]) -> str:
         import ray
 
-        threads = max(1, int(self.cpus))
-        pinned = {"env_vars": {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}}
+        threads = max(1, int(self.cpus))  # Ray itself sets OMP_NUM_THREADS to the processors of a task
         task = ray.remote(run_job).options(
-            num_cpus=self.cpus, num_gpus=self.gpus, max_retries=0, runtime_env=pinned, name="scalinglens"
+            num_cpus=self.cpus, num_gpus=self.gpus, max_retries=0, name="scalinglens"
         )
         self._count += 1
         token = str(self._count)

@@ -1,7 +1,6 @@
 """A trainer of a few milliseconds: it has the signature of `train_runs`, and its curves follow from the settings alone.
 
-What goes wrong is asked for through the name of the parameterization's numbers, so that it is part of the experiment:
-weight_decay is not used otherwise.
+Other functions of the same signature go wrong, each in its own way.
 """
 
 from __future__ import annotations
