@@ -29,7 +29,7 @@ class Model:
 
     >>> Model(width=100)
     Traceback (most recent call last):
-    scalinglens.errors.ExperimentError: model.width = 100 gives 4 heads of size 25, which must be an even whole number; 96 or 104 do
+    scalinglens.errors.ExperimentError: model.width = 100 makes 4 heads of size 25, which is no even whole number; 96 or 104 do
     """
 
     kind: str = "transformer"
@@ -52,7 +52,7 @@ class Model:
             low, high = self.width // step * step, (self.width // step + 1) * step
             near = f"{low} or {high} do" if low else f"{high} does"
             raise ExperimentError(
-                f"model.width = {self.width} gives {self.heads} heads of size {self.width / self.heads:g}, which must be an even "
+                f"model.width = {self.width} makes {self.heads} heads of size {self.width / self.heads:g}, which is no even "
                 f"whole number; {near}"
             )
 
@@ -138,7 +138,7 @@ class Training:
         for name in ("tokens", "tokens_unique"):
             if 0 < getattr(self, name) < step:
                 raise ExperimentError(
-                    f"training.{name} = {getattr(self, name):,} is less than one batch of {self.batch} x {self.sequence_length} = "
+                    f"training.{name} = {getattr(self, name):,} is less than a batch of {self.batch} x {self.sequence_length} = "
                     f"{step:,}; make the batch at most {max(1, getattr(self, name) // self.sequence_length)}, or take more"
                 )
 

@@ -1,10 +1,10 @@
 """Graphs to walk on: built by networkx, kept as compressed rows.
 
-    erdos_renyi        a fixed number of edges, placed uniformly
-    barabasi_albert    preferential attachment, grown from a complete graph
-    configuration      given degrees
-    dense_kernel       every pair weighted, log-weights with a power-law spectrum
-    read_graph         an edge list of the user, with or without weights
+erdos_renyi        a fixed number of edges, placed uniformly
+barabasi_albert    preferential attachment, grown from a complete graph
+configuration      given degrees
+dense_kernel       every pair weighted, log-weights with a power-law spectrum
+read_graph         an edge list of the user, with or without weights
 """
 
 from __future__ import annotations
@@ -48,8 +48,9 @@ class Graph:
 
     def __post_init__(self) -> None:
         rows = sparse.csr_array(self.weights, dtype=np.float64)
-        if rows.shape[0] != rows.shape[1]:
-            raise WorldError(f"the weights of a graph are square, one row and column per node; these are {rows.shape}")
+        shape = np.shape(self.weights)
+        if len(shape) != 2 or shape[0] != shape[1]:
+            raise WorldError(f"the weights of a graph are square, one row and column per node; these are {shape}")
         rows.eliminate_zeros()
         rows.sort_indices()
         if not np.all(np.isfinite(rows.data)) or np.any(rows.data < 0):
@@ -62,7 +63,7 @@ class Graph:
     @property
     def nodes(self) -> int:
         """Number of nodes, isolated ones included."""
-        return self.weights.shape[0]
+        return len(self.weights.indptr) - 1
 
     @property
     def plain(self) -> bool:
@@ -211,7 +212,9 @@ def read_graph(path: str | os.PathLike[str]) -> Graph:
                 if not words:
                     continue
                 if len(words) not in (2, 3):
-                    raise WorldError(f"{name}, line {number}: an edge is two nodes and perhaps a weight, not {line.strip()!r}")
+                    raise WorldError(
+                        f"{name}, line {number}: an edge is two nodes and perhaps a weight, not {line.strip()!r}"
+                    )
                 try:
                     weight = float(words[2]) if len(words) == 3 else 1.0
                 except ValueError:

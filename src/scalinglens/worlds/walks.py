@@ -1,6 +1,6 @@
 """`Walk`: sequences of nodes visited by a random walk. Its entropy rate, and the right answer at every step, are exact.
 
-    W_uv = A_uv / sum_v A_uv,    pi W = pi,    H = sum_u pi_u H(W_u.)
+W_uv = A_uv / sum_v A_uv,    pi W = pi,    H = sum_u pi_u H(W_u.)
 """
 
 from __future__ import annotations
@@ -76,9 +76,7 @@ class Walk:
         """Half the free numbers of a transition table: one that counts D steps exceeds the entropy by this over D."""
         return (self.transitions.nnz - np.count_nonzero(np.diff(self.transitions.indptr))) / 2
 
-    def sample(
-        self, count: int, *, length: int, seed: int = 0, first: int = 0, held_out: bool = False
-    ) -> np.ndarray:
+    def sample(self, count: int, *, length: int, seed: int = 0, first: int = 0, held_out: bool = False) -> np.ndarray:
         """Return the walks number first .. first+count-1: int32 [count, length].
 
         Cost: 10-50 ns per token for counts of a thousand on.
@@ -106,7 +104,7 @@ class Walk:
         return walks
 
     @functools.cached_property
-    def _steps(self):  # noqa: ANN202 - a pair: the cumulated stationary law, and the function of one step
+    def _steps(self):
         cumulated = np.cumsum(self.stationary)
         cumulated[np.flatnonzero(self.stationary)[-1] :] = 1.0  # rounding must not lead to a node without edges
         rows = self.transitions
@@ -232,4 +230,6 @@ def _stationary(transitions: sparse.csr_array, law: np.ndarray) -> np.ndarray:
         if np.abs(after - law).sum() < 1e-15:
             return after / after.sum()
         law = after
-    raise WorldError("the walk has not settled after 100,000 steps; the graph mixes too slowly for its floor to be known")
+    raise WorldError(
+        "the walk has not settled after 100,000 steps; the graph mixes too slowly for its floor to be known"
+    )

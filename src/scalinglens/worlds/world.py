@@ -36,9 +36,7 @@ class World(Protocol):
         """Lowest loss any model can reach [nats/token]; None where it is not known."""
         ...
 
-    def sample(
-        self, count: int, *, length: int, seed: int = 0, first: int = 0, held_out: bool = False
-    ) -> np.ndarray:
+    def sample(self, count: int, *, length: int, seed: int = 0, first: int = 0, held_out: bool = False) -> np.ndarray:
         """Return the sequences number first .. first+count-1: int32 [count, length]."""
         ...
 
