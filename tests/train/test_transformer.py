@@ -28,7 +28,7 @@ def test_gradients_by_hand_are_those_of_autograd(model, name):
             net.weights["head"].data += 0.3 * torch.randn(
                 2, model.width, 11, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
             )
-        net.turns = net.turns.to(torch.complex128)
+        net.turns = torch.polar(torch.ones(8, net.turns.shape[1], dtype=torch.float64), net.turns.angle().double())
         losses = net.losses(tokens[..., :-1], tokens[..., 1:])
         found.append((losses, torch.autograd.grad(losses.sum(), list(net.weights.values()))))
     (losses, slopes), (losses2, slopes2) = found

@@ -93,7 +93,7 @@ def parameterize(model: Model, how: Parameterization) -> Table:
         rules["head"] = Rule(how.std * begin_head, 1.0)
         tokens, logits = 1.0, 1.0
     elif how.name == "mup-absolute":
-        rules = {"embedding": Rule(d**-0.5, d**-0.5), **matrices(dict.fromkeys(fan_in, d**-0.5), 1 / d)}
+        rules = {"embedding": Rule(d**-0.5, d**-0.5), **matrices(dict.fromkeys(fan_in, 1 / math.sqrt(d)), 1 / d)}
         rules["head"] = Rule(d**-0.5 * begin_head, 1 / d)
         tokens, logits, attention = math.sqrt(d), d**-0.5, 1 / key
     else:

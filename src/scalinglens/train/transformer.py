@@ -36,6 +36,8 @@ class Transformer(nn.Module):
     cos: Tensor
     sin: Tensor
 
+    turns: Tensor
+
     def __init__(
         self,
         model: Model,
@@ -133,7 +135,8 @@ class Transformer(nn.Module):
         if self.by_hand:
             scaled = features.flatten(1, 2) * self.table.logits
             return operations.cross_entropy(scaled, self._head(), targets.flatten(1))
-        logits = self.logits(features).float()
+        logits = self.logits(features)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # bf16 is too coarse for a loss
         each = F.cross_entropy(logits.flatten(0, 2), targets.flatten(), reduction="none")
         return each.view(len(tokens), -1).mean(1)
 
