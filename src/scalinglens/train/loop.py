@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch.nn import functional as F
 
 from scalinglens.errors import ExperimentError
 from scalinglens.train.checkpoint import read_checkpoint, write_checkpoint
@@ -33,6 +32,7 @@ from scalinglens.worlds.world import World
 
 __all__ = ["Outcome", "evaluation_steps", "train_runs"]
 
+LONGEST = 256  # tokens of a sequence whose attention scores are kept as they are; PyTorch's attention keeps none
 Progress = Callable[[int, int, np.ndarray], None]
 
 
@@ -83,9 +83,10 @@ def train_runs(
         vocab=world.vocab,
         length=how.training.sequence_length,
         seeds=tuple(each.seed for each in settings),
+        by_hand=how.training.precision == "float32" and not compile and how.training.sequence_length <= LONGEST,
     ).to(place)
     optimizer = Optimizer(model, [each.training for each in settings])
-    features = torch.compile(model.features) if compile else model.features
+    losses_of = torch.compile(model.losses) if compile else model.losses
     batches = Batches(world, settings)
     evaluate = Evaluation(
         world, length=how.training.sequence_length, tokens=how.training.evaluation_tokens, device=place
@@ -106,8 +107,7 @@ def train_runs(
         scale = factor(how.training, step)
         tokens = torch.from_numpy(batches(step)).to(place).long()  # M, batch, T + 1
         with torch.autocast(place.type, torch.bfloat16, enabled=how.training.precision == "bf16"):
-            logits = model.logits(features(tokens[..., :-1]))
-        losses = _losses(logits, tokens[..., 1:])
+            losses = losses_of(tokens[..., :-1], tokens[..., 1:])
         # members share nothing, so that each gets the gradient of its own loss
         optimizer.step(torch.autograd.grad(losses.sum(), optimizer.weights), scale)
         now = time.monotonic()
@@ -139,13 +139,6 @@ def evaluation_steps(steps: int, evaluations: int) -> list[int]:
     if evaluations == 1:
         return [steps]
     return sorted({round(step) for step in np.geomspace(1, steps, evaluations)})
-
-
-def _losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy of each member [M]."""
-    M = len(logits)
-    each = F.cross_entropy(logits.float().flatten(0, 2), targets.reshape(-1), reduction="none")
-    return each.view(M, -1).mean(1)
 
 
 def _shared(settings: Sequence[Settings]) -> Settings:

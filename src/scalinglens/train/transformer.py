@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scalinglens.train import operations
 from scalinglens.train.parameterization import parameterize
 from scalinglens.train.settings import Model, Parameterization
 
@@ -24,6 +25,8 @@ class Transformer(nn.Module):
 
     Args:
         model: the shape. how: its parameterization. vocab: V. length: longest sequence. seeds: one per member.
+        by_hand: whether to use the operations with gradients by hand: in float32, for sequences of a few hundred tokens, not
+            under torch.compile, which makes fast versions of PyTorch's own.
 
     >>> members = Transformer(Model(width=16), Parameterization(), vocab=10, length=8, seeds=(0, 1))
     >>> members(torch.zeros(2, 3, 8, dtype=torch.long)).shape
@@ -33,10 +36,22 @@ class Transformer(nn.Module):
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, model: Model, how: Parameterization, *, vocab: int, length: int, seeds: tuple[int, ...]) -> None:
+    turns: Tensor
+
+    def __init__(
+        self,
+        model: Model,
+        how: Parameterization,
+        *,
+        vocab: int,
+        length: int,
+        seeds: tuple[int, ...],
+        by_hand: bool = True,
+    ) -> None:
         super().__init__()
         d, f = model.width, model.feedforward * model.width
         self.model, self.table, self.vocab = model, parameterize(model, how), vocab
+        self.by_hand = by_hand
         shapes = {"embedding": (vocab, d)}
         for layer in range(model.depth):
             shapes |= {
@@ -54,10 +69,7 @@ class Transformer(nn.Module):
         self.weights = nn.ParameterDict()
         for number, (name, shape) in enumerate(shapes.items()):
             self.weights[name.replace(".", "_")] = nn.Parameter(self._drawn(name, number, shape, seeds))
-        half = d // model.heads // 2
-        angle = torch.arange(length)[:, None] / 10_000 ** (torch.arange(half) / half)  # T, k/2
-        self.register_buffer("cos", torch.cat((angle.cos(), angle.cos()), -1)[:, None], persistent=False)  # T, 1, k
-        self.register_buffer("sin", torch.cat((-angle.sin(), angle.sin()), -1)[:, None], persistent=False)
+        self.register_buffer("turns", operations.turns(length, d // model.heads), persistent=False)  # T, k/2
 
     def _drawn(self, name: str, number: int, shape: tuple[int, ...], seeds: tuple[int, ...]) -> Tensor:
         """Weights of all members; those of a member depend on its seed alone."""
@@ -84,34 +96,52 @@ class Transformer(nn.Module):
         if self.table.tokens != 1:
             x = x * self.table.tokens
         for layer in range(self.model.depth):
-            x = x + self.attention(layer, self.norm(x, f"{layer}_before"), B, T)
+            seen = self.attention(torch.bmm(self.norm(x, f"{layer}_before"), self.weights[f"{layer}_qkv"]), B, T)
+            x = torch.baddbmm(x, seen, self.weights[f"{layer}_out"])  # M, B T, d
             hidden = F.gelu(torch.bmm(self.norm(x, f"{layer}_between"), self.weights[f"{layer}_up"]))  # M, B T, f
-            x = x + torch.bmm(hidden, self.weights[f"{layer}_down"])
+            x = torch.baddbmm(x, hidden, self.weights[f"{layer}_down"])
         return self.norm(x, "last").view(M, B, T, d)
 
-    def attention(self, layer: int, x: Tensor, B: int, T: int) -> Tensor:
-        """Return what attention adds to the residual stream [M, B T, d]."""
-        M, _, d = x.shape
-        h, k = self.model.heads, d // self.model.heads
-        qkv = torch.bmm(x, self.weights[f"{layer}_qkv"]).view(M * B, T, 3 * h, k)
-        qk, v = qkv[:, :, : 2 * h], qkv[:, :, 2 * h :]  # both rotations and norms at once
+    def attention(self, qkv: Tensor, B: int, T: int) -> Tensor:
+        """Return what each token has seen [M, B T, d] for queries, keys and values [M, B T, 3 d]."""
+        M, d, h = qkv.shape[0], self.model.width, self.model.heads
+        qkv = qkv.view(M * B, T, 3 * h, d // h)
+        turns, scale = self.turns[:T], self.table.attention
+        if self.by_hand:
+            return operations.attend(qkv, turns, scale=scale, norm=self.model.qk_norm).view(M, B * T, d)
+        qk, v = qkv.split((2 * h, h), 2)
         if self.model.qk_norm:
-            qk = F.rms_norm(qk, (k,))
-        qk = qk * self.cos[:T] + qk.roll(k // 2, -1) * self.sin[:T]
-        q, key, v = (part.transpose(1, 2) for part in (qk[:, :, :h], qk[:, :, h:], v))  # M B, h, T, k
-        seen = F.scaled_dot_product_attention(q, key, v, is_causal=True, scale=self.table.attention)
-        return torch.bmm(seen.transpose(1, 2).reshape(M, B * T, d), self.weights[f"{layer}_out"])
+            qk = F.rms_norm(qk, (d // h,), eps=operations.EPSILON)
+        even, odd = qk.unflatten(-1, (-1, 2)).unbind(-1)
+        cos, sin = turns.real[:, None], turns.imag[:, None]  # T, 1, k/2
+        qk = torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2).to(v.dtype)
+        q, key, v = (part.transpose(1, 2) for part in (*qk.split(h, 2), v))  # M B, h, T, k
+        seen = F.scaled_dot_product_attention(q, key, v, is_causal=True, scale=scale)
+        return seen.transpose(1, 2).reshape(M, B * T, d)
 
     def norm(self, x: Tensor, place: str) -> Tensor:
         """Return x [M, N, d] at root mean square one, times a gain where there are any."""
-        x = F.rms_norm(x, (x.shape[-1],), eps=1e-6)
+        x = operations.normalised(x) if self.by_hand else F.rms_norm(x, (x.shape[-1],), eps=operations.EPSILON)
         return x * self.weights[f"{place}_gain"][:, None] if self.model.gains else x
 
     def logits(self, features: Tensor) -> Tensor:
         """Return the logits [M, B, T, V] of the last layer [M, B, T, d]."""
         M, B, T, d = features.shape
-        head = self.weights["embedding"].mT if self.model.tied else self.weights["head"]  # M, d, V
-        return torch.bmm(features.view(M, B * T, d) * self.table.logits, head).view(M, B, T, self.vocab)
+        return torch.bmm(features.view(M, B * T, d) * self.table.logits, self._head()).view(M, B, T, self.vocab)
+
+    def losses(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean cross-entropy [M] over the targets [M, B, T] that follow the tokens [M, B, T]."""
+        features = self.features(tokens)
+        if self.by_hand:
+            scaled = features.flatten(1, 2) * self.table.logits
+            return operations.cross_entropy(scaled, self._head(), targets.flatten(1))
+        logits = self.logits(features)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # bf16 is too coarse for a loss
+        each = F.cross_entropy(logits.flatten(0, 2), targets.flatten(), reduction="none")
+        return each.view(len(tokens), -1).mean(1)
+
+    def _head(self) -> Tensor:
+        return self.weights["embedding"].mT if self.model.tied else self.weights["head"]  # M, d, V
 
     def parameter_counts(self) -> dict[str, int]:
         """Return the number of weights of one member by role."""
