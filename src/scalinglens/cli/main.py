@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "downstream": ("Downstream", "forecast the accuracy of a task by way of its loss"),
     "watch": ("Watch", "forecast the final loss of a job that still runs: is it worth continuing?"),
     "theory": ("Query", "solve models of scaling: curves, frontiers, exponents, checked by simulation"),
+    "coordcheck": ("Coordcheck", "check that what a network computes keeps its size as it grows wider"),
     "laws": ("Laws", "list the published laws, or show the card of one"),
     "data": ("Data", "list, fetch or check the public tables that published results rest on"),
 }
