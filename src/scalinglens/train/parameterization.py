@@ -76,7 +76,7 @@ def parameterize(model: Model, how: Parameterization) -> Table:
     >>> base[0] == base[1]
     True
     """
-    d, b, key = model.width, how.base_width, model.width // model.heads
+    d, b, key = float(model.width), how.base_width, model.width / model.heads
     m = d / b
     fan_in = {"qkv": d, "out": d, "up": d, "down": model.feedforward * d}
     into_stream = 1 / math.sqrt(2 * model.depth)
@@ -85,7 +85,7 @@ def parameterize(model: Model, how: Parameterization) -> Table:
     def matrices(std: Mapping[str, float], rate: float) -> dict[str, Rule]:
         return {role: Rule(s * (into_stream if role in ("out", "down") else 1.0), rate) for role, s in std.items()}
 
-    by_fan_in = {role: 1 / math.sqrt(f) for role, f in fan_in.items()}
+    by_fan_in = {role: f**-0.5 for role, f in fan_in.items()}
     gain = Rule(1.0, 1.0, decays=False)
     attention = key**-0.5
     if how.name == "standard":

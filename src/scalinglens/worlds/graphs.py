@@ -48,7 +48,7 @@ class Graph:
 
     def __post_init__(self) -> None:
         rows = sparse.csr_array(self.weights, dtype=np.float64)
-        shape = np.shape(self.weights)
+        shape: tuple[int, ...] = self.weights.shape  # type: ignore[assignment]
         if len(shape) != 2 or shape[0] != shape[1]:
             raise WorldError(f"the weights of a graph are square, one row and column per node; these are {shape}")
         rows.eliminate_zeros()

@@ -1,0 +1,101 @@
+"""The worlds by name: one function each, plain words in, a world out.
+
+A world is a function with keyword arguments only and one line in `WORLDS`; the words of an experiment's [world] table are
+checked against the signature.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scalinglens.errors import QuantityError, WorldError, did_you_mean
+from scalinglens.quantities import parse_quantity
+
+__all__ = ["WORLDS", "Known", "build", "completed", "maker"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """Where a world is made: module and function below `scalinglens.worlds`, and what it is, in a line."""
+
+    module: str
+    function: str
+    says: str
+
+
+WORLDS: Mapping[str, Known] = {
+    "walk": Known("walks", "walk", "random walks on a graph, whose entropy rate is exact"),
+    "kernel": Known("walks", "kernel", "walks on a complete graph whose log-weights have a power-law spectrum"),
+}
+
+_SAYS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+def maker(kind: str) -> Callable[..., Any]:
+    """Return the function that makes worlds of a kind.
+
+    Raises:
+        WorldError: no such kind; the nearest one is suggested.
+
+    >>> maker("walk").__name__
+    'walk'
+    """
+    if kind not in WORLDS:
+        raise WorldError(f'there is no world "{kind}"{did_you_mean(str(kind), WORLDS)}; there are {", ".join(WORLDS)}')
+    known = WORLDS[kind]
+    return getattr(importlib.import_module(f"scalinglens.worlds.{known.module}"), known.function)
+
+
+def completed(kind: str, words: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the words that make a world, checked, with the defaults of those that were not given.
+
+    Args:
+        kind: a name of `WORLDS`. words: arguments of its function; whole numbers may be text such as "10k".
+
+    Raises:
+        WorldError: an unknown word or a wrong type, with the nearest valid one.
+
+    >>> completed("kernel", {"nodes": "1k"})
+    {'nodes': 1000, 'spread': 1.5, 'seed': 0}
+    """
+    defaults = _defaults(kind)
+    for name in words:
+        if name not in defaults:
+            raise WorldError(
+                f"world.{name} = {words[name]!r} is no word of the world {kind!r}{did_you_mean(name, defaults)}; "
+                f"it has {', '.join(defaults)}"
+            )
+    return {name: _read(name, words.get(name, default), type(default)) for name, default in defaults.items()}
+
+
+def build(kind: str, **words: Any) -> Any:
+    """Return the world that words describe.
+
+    >>> build("kernel", nodes=64).vocab
+    64
+    """
+    return maker(kind)(**completed(kind, words))
+
+
+@functools.cache
+def _defaults(kind: str) -> dict[str, Any]:
+    return {name: each.default for name, each in inspect.signature(maker(kind)).parameters.items()}
+
+
+def _read(name: str, value: Any, kind: type) -> Any:
+    if kind in (int, float) and isinstance(value, str):
+        try:
+            value = parse_quantity(value)
+        except QuantityError as problem:
+            raise WorldError(f"world.{name} = {value!r} must be {_SAYS[kind]}: {problem}") from None
+        value = int(value) if kind is int and value == int(value) else value
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise WorldError(f"world.{name} = {value!r} must be {_SAYS[kind]}")
+    return value
