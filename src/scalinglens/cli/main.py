@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "sweep": ("Sweep", "make many runs with any number of workers; safe to interrupt, and to start again"),
     "runs": ("List", "read the runs of a store into one table"),
     "theory": ("Query", "solve models of scaling: curves, frontiers, exponents, checked by simulation"),
+    "coordcheck": ("Coordcheck", "check that what a network computes keeps its size as it grows wider"),
     "laws": ("Laws", "list the published laws, or show the card of one"),
     "data": ("Data", "list, fetch or check the public tables that published results rest on"),
 }
