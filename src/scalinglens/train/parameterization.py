@@ -31,7 +31,7 @@ from types import MappingProxyType
 
 from scalinglens.train.settings import Model, Parameterization
 
-__all__ = ["ROLES", "Rule", "Table", "absolute_learning_rate", "parameterize"]
+__all__ = ["ROLES", "Rule", "Table", "absolute_learning_rate", "parameterize", "restate"]
 
 ROLES = ("embedding", "qkv", "out", "up", "down", "head", "gain")
 
@@ -105,6 +105,28 @@ def parameterize(model: Model, how: Parameterization) -> Table:
     if model.qk_norm:
         attention = key**-0.5
     return Table(MappingProxyType({**rules, "gain": gain}), tokens, logits, attention)
+
+
+def restate(table: Table, *, tokens: float, logits: float, learning_rate: float = 1.0) -> Table:
+    """Return the same column in another convention: other multipliers, with weights and learning rates that make up for them.
+
+    AdamW without weight decay and clipping trains both to the same function at every step (both depend on the size of weights or
+    gradients, which is what a convention is about); not for a tied head, whose one matrix has two multipliers.
+
+    Args:
+        table: a column. tokens, logits: its new multipliers. learning_rate: the new learning rate over the old one.
+
+    >>> base = parameterize(Model(width=64), Parameterization("mup", base_width=32))
+    >>> same = restate(base, tokens=8.0, logits=1 / 8, learning_rate=32.0)  # as "mup-absolute" writes it
+    >>> same.rules["up"] == parameterize(Model(width=64), Parameterization("mup-absolute")).rules["up"]
+    True
+    """
+    times = {"embedding": table.tokens / tokens, "head": table.logits / logits}
+    rules = {
+        role: Rule(rule.std * times.get(role, 1.0), rule.rate * times.get(role, 1.0) / learning_rate, rule.decays)
+        for role, rule in table.rules.items()
+    }
+    return Table(MappingProxyType(rules), tokens, logits, table.attention)
 
 
 def absolute_learning_rate(learning_rate: float, how: Parameterization) -> float:

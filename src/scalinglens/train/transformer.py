@@ -7,6 +7,7 @@ h heads, k size of a head, V vocabulary.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -52,6 +53,9 @@ class Transformer(nn.Module):
         d, f = model.width, model.feedforward * model.width
         self.model, self.table, self.vocab = model, parameterize(model, how), vocab
         self.by_hand = by_hand
+        self.watch: Callable[[str, Tensor], None] | None = (
+            None  # is told the residual stream after each part, and the logits
+        )
         shapes = {"embedding": (vocab, d)}
         for layer in range(model.depth):
             shapes |= {
@@ -95,11 +99,14 @@ class Transformer(nn.Module):
         x = F.embedding(where.view(-1), table.reshape(-1, d)).view(M, B * T, d)
         if self.table.tokens != 1:
             x = x * self.table.tokens
+        self._tell("embedding", x)
         for layer in range(self.model.depth):
             seen = self.attention(torch.bmm(self.norm(x, f"{layer}_before"), self.weights[f"{layer}_qkv"]), B, T)
             x = torch.baddbmm(x, seen, self.weights[f"{layer}_out"])  # M, B T, d
+            self._tell(f"attention {layer + 1}", x)
             hidden = F.gelu(torch.bmm(self.norm(x, f"{layer}_between"), self.weights[f"{layer}_up"]))  # M, B T, f
             x = torch.baddbmm(x, hidden, self.weights[f"{layer}_down"])
+            self._tell(f"mlp {layer + 1}", x)
         return self.norm(x, "last").view(M, B, T, d)
 
     def attention(self, qkv: Tensor, B: int, T: int) -> Tensor:
@@ -127,7 +134,9 @@ class Transformer(nn.Module):
     def logits(self, features: Tensor) -> Tensor:
         """Return the logits [M, B, T, V] of the last layer [M, B, T, d]."""
         M, B, T, d = features.shape
-        return torch.bmm(features.view(M, B * T, d) * self.table.logits, self._head()).view(M, B, T, self.vocab)
+        logits = torch.bmm(features.view(M, B * T, d) * self.table.logits, self._head())
+        self._tell("logits", logits)
+        return logits.view(M, B, T, self.vocab)
 
     def losses(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Return the mean cross-entropy [M] over the targets [M, B, T] that follow the tokens [M, B, T]."""
@@ -139,6 +148,10 @@ class Transformer(nn.Module):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # bf16 is too coarse for a loss
         each = F.cross_entropy(logits.flatten(0, 2), targets.flatten(), reduction="none")
         return each.view(len(tokens), -1).mean(1)
+
+    def _tell(self, place: str, x: Tensor) -> None:
+        if self.watch is not None:
+            self.watch(place, x)
 
     def _head(self) -> Tensor:
         return self.weights["embedding"].mT if self.model.tied else self.weights["head"]  # M, d, V
