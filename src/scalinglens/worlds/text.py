@@ -34,7 +34,7 @@ def text(
     """Return a text as a world.
 
     Args:
-        path: A file, plain or .gz or .xz, or a folder, whose files are read in the order of their names.
+        path: A file, plain or .gz or .xz, or a folder, whose files are read in the order of their names; may hold $NAMES.
         tokenizer: "byte", "character" (rare ones beyond the vocabulary become one token) or "bpe" (pieces of words, learned).
         vocab: How many tokens; 0 is every character that occurs, and 4,096 pieces.
         held_out: Part of the text that is never trained on, at its end.
@@ -78,9 +78,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     Raises:
         WorldError: nothing there, nothing in it, or no UTF-8.
     """
-    where = Path(path).expanduser()
-    if not where.exists():
-        raise WorldError(f"there is no file or folder {path}; name a text")
+    where = _place(path)
     content = "\n".join(_texts(where))
     if not content.strip():
         raise WorldError(f"{path} holds no text")
@@ -132,11 +130,17 @@ def _pieces(content: str, learned: str, vocab: int) -> tuple[np.ndarray, int]:
 _PACK = {"byte": _bytes, "character": characters, "bpe": _pieces}
 
 
-def _seen(path: str, how: str) -> str:
-    """A name for files as they lie there, by size and time of change."""
-    where = Path(path).expanduser()
+def _place(path: str | os.PathLike[str]) -> Path:
+    """Where a text lies; ~ and $NAMES are filled in, so that an experiment can name it on any machine."""
+    where = Path(os.path.expandvars(path)).expanduser()
     if not where.exists():
         raise WorldError(f"there is no file or folder {path}; name a text")
+    return where
+
+
+def _seen(path: str, how: str) -> str:
+    """A name for files as they lie there, by size and time of change."""
+    where = _place(path)
     files = sorted(p for p in where.rglob("*") if p.is_file()) if where.is_dir() else [where]
     facts = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
     return hashlib.sha256(repr((how, facts)).encode()).hexdigest()[:20]

@@ -1,4 +1,4 @@
-"""`TokenFile`: a long line of tokens in a file, read where it lies. Each token is predicted once per pass, in an order of the seed.
+"""`TokenFile`: a long line of tokens in a file, read where it lies. Each is predicted once per pass, in an order of the seed.
 
 Window i of a file of n tokens, for sequences of length T + 1, holds tokens i T .. i T + T: consecutive windows share one token,
 which one of them predicts and the other only sees. The last part of the file is held out.

@@ -38,9 +38,7 @@ class RayTasks:
         import ray
 
         threads = max(1, int(self.cpus))  # Ray itself sets OMP_NUM_THREADS to the processors of a task
-        task = ray.remote(run_job).options(
-            num_cpus=self.cpus, num_gpus=self.gpus, max_retries=0, name="scalinglens"
-        )
+        task = ray.remote(run_job).options(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=0, name="scalinglens")
         self._count += 1
         token = str(self._count)
         self._open[token] = task.remote({**job, "threads": threads})
