@@ -16,7 +16,7 @@ from typing import Any
 from scalinglens.errors import QuantityError, WorldError, did_you_mean
 from scalinglens.quantities import parse_quantity
 
-__all__ = ["WORLDS", "Known", "build", "completed", "maker"]
+__all__ = ["WORLDS", "Known", "build", "completed", "maker", "words_of"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,15 @@ def build(kind: str, **words: Any) -> Any:
     64
     """
     return maker(kind)(**completed(kind, words))
+
+
+def words_of(kind: str) -> tuple[str, ...]:
+    """Return the names of the words that make a world.
+
+    >>> words_of("kernel")
+    ('nodes', 'spread', 'seed')
+    """
+    return tuple(_defaults(kind))
 
 
 @functools.cache
