@@ -2,8 +2,8 @@
 
     python -m benchmarks.own_runs
 
-The runs were made by `scalinglens sweep data/sweeps/NAME.toml`. A setting is its best learning rate by the mean over seeds, unless
-said otherwise. Written are benchmarks/results/own_runs.json and two figures, docs/transfer.png and docs/floor.png.
+The runs were made by `scalinglens sweep data/sweeps/NAME.toml`. A setting is its best learning rate by the mean over seeds.
+Written are benchmarks/results/own_runs.json and two figures, docs/transfer.png and docs/floor.png.
 
 transfer    the best learning rate of each width by a parabola in its logarithm, and how far it moves between widths
 floor       excess = floor(d) + B D^-beta with the computed floor of logits of rank d, and two free numbers; also fitted to
@@ -252,7 +252,8 @@ def main() -> None:
     print(f"data exponent on ER 64/256 up to 2M: {found['data']['exponent_to_2M']:.3f}; {found['data']['by_width']}")
     for row in found["counting"]:
         print(
-            f"{row['world']:<20} width {row['width']}, {row['tokens']:,} tokens: excess {row['excess']:.4f}, {row['ratio']:.0f} x counting"
+            f"{row['world']:<20} width {row['width']}, {row['tokens']:,} tokens: "
+            f"excess {row['excess']:.4f}, {row['ratio']:.0f} x counting"
         )
 
 
