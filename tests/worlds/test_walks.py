@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from scalinglens.errors import WorldError
-from scalinglens.worlds.graphs import Graph, configuration, erdos_renyi, from_networkx, read_graph
+from scalinglens.worlds.alias import alias_tables
+from scalinglens.worlds.graphs import Graph, biased, configuration, erdos_renyi, from_networkx, read_graph
 from scalinglens.worlds.walks import Walk, kernel, walk
 
 SMALL = walk(graph="er", nodes=64, edges=256)
@@ -105,6 +107,46 @@ def test_steps_that_weigh_differently_to_and_fro_have_a_stationary_law_too():
     np.testing.assert_allclose(world.stationary, law / law.sum(), rtol=1e-10)
 
 
+def test_steps_that_lead_out_of_a_part_end_in_the_closed_one():
+    # 0 -> 1 <-> 2, 1 -> 1: node 0 is left for good
+    world = Walk("drain", Graph(np.array([[0, 1.0, 0], [0, 1, 3], [0, 1, 0]])))
+    np.testing.assert_allclose(world.stationary, [0, 4 / 7, 3 / 7], rtol=1e-14)
+    two = np.zeros((5, 5))
+    two[0, 1] = two[0, 3] = two[1, 2] = two[2, 1] = two[3, 4] = two[4, 3] = 1.0
+    law = Walk("two ends", Graph(two)).stationary
+    np.testing.assert_allclose(law @ Walk("two ends", Graph(two)).transitions.toarray(), law, atol=1e-12)
+
+
+def test_weights_drawn_each_way():
+    world = walk(graph="er", nodes=64, edges=512, kappa=1.0, symmetric=False)
+    assert not world.graph.symmetric
+    assert world.graph.edges == 1024
+    moved = world.transitions.T @ world.stationary
+    np.testing.assert_allclose(moved, world.stationary, atol=1e-14)
+    row_sums = np.asarray(world.graph.weights.sum(1)).ravel()
+    assert np.abs(row_sums / row_sums.sum() - world.stationary).max() > 1e-3  # the law in closed form would be wrong
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_alias_tables_hold_the_probabilities_they_were_made_of(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 30))
+    weights = rng.random((n, n)) ** rng.choice([0.0, 1.0, 8.0]) * (rng.random((n, n)) < rng.random())
+    weights[np.arange(n), rng.integers(n, size=n)] += rng.random(n) ** 6 + 1e-12
+    P = weights / weights.sum(1, keepdims=True)
+    rows = sparse.csr_array(P)
+    threshold, partner = alias_tables(rows)
+    many = np.diff(rows.indptr)
+    row = np.repeat(np.arange(n), many)
+    found = np.zeros_like(P)
+    np.add.at(found, (row, rows.indices), threshold / many[row])
+    np.add.at(found, (row, partner), (1 - threshold) / many[row])
+    assert threshold.min() >= 0
+    assert threshold.max() <= 1
+    np.testing.assert_allclose(found, P, atol=1e-13)
+
+
 def test_graphs_of_the_user(tmp_path):
     import networkx
 
@@ -114,29 +156,44 @@ def test_graphs_of_the_user(tmp_path):
     world = walk(graph="file", path=str(path))
     assert (world.vocab, world.graph.edges) == (4, 4)
     np.testing.assert_allclose(sorted(world.stationary), [2 / 12, 2 / 12, 4 / 12, 4 / 12])
+    one_way = walk(graph="file", path=str(path), directed=True)
+    assert one_way.graph.edges == 4
+    np.testing.assert_allclose(one_way.stationary, 0.25)  # a circle
+    assert one_way.entropy_rate == 0
     degrees = [1, 2, 3, 4, 4]
+    given_degrees = walk(graph="configuration", degrees="4x2,1,2,3", seed=4).graph.weights
+    assert sorted(np.asarray(given_degrees.sum(1)).ravel()) == degrees
     np.testing.assert_allclose(np.asarray(configuration(degrees, seed=4).weights.sum(1)).ravel(), degrees)
 
 
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: walk(graph="erdos"), 'there is no graph "erdos"; graph is one of er, ba, file'),
+        (lambda: walk(graph="erdos"), 'there is no graph "erdos"; graph is one of er, ba, configuration, file'),
         (lambda: walk(nodes=1), "nodes = 1 is a whole number from 2 on"),
         (lambda: walk(nodes=8, edges=29), "edges = 29 is a whole number from 1 to 28"),
         (lambda: walk(graph="ba", nodes=8, attach=8), "attach = 8 is a whole number from 1 to 7"),
-        (lambda: walk(kappa=-1.0), "kappa -1.0 is a number from 0 on"),
+        (lambda: walk(kappa=-1.0), "kappa = -1.0 is a number from 0 on"),
         (lambda: walk(kappa=1.0, largest=0.5), "largest weight 0.5 must be above 1"),
         (lambda: walk(graph="file"), "needs a path"),
         (lambda: walk(graph="file", path="/nowhere.txt"), "cannot read /nowhere.txt: No such file"),
         (lambda: kernel(nodes=10**6), "nodes = 1000000 is a whole number from 2 to 8192"),
-        (lambda: kernel(spread=0.0), "spread 0.0 of the log-weights lies between 0 and 20"),
+        (lambda: kernel(spread=0.0), "spread = 0 makes all weights equal"),
+        (lambda: kernel(spread=-1.0), "spread = -1.0 is a number from 0 to 20"),
+        (lambda: kernel(seed=-1), "seed = -1 is a whole number from 0 on"),
+        (lambda: walk(seed=1.5), "seed = 1.5 is a whole number"),
+        (lambda: walk(graph="configuration"), r'degrees = \'\' holds \'\'; write degrees as in "3x60,10x4"'),
+        (lambda: walk(graph="configuration", degrees="3x2,-1"), "holds '-1'"),
+        (lambda: biased(Graph(np.array([[0, 1.0], [0.5, 0]])), 1.0), "draw each way's weight with symmetric = false"),
         (lambda: configuration([1, 2]), "degrees are whole numbers with an even sum above zero"),
         (lambda: Graph(np.zeros((3, 3))), "the graph has no edge"),
         (lambda: Graph(np.ones((3, 2))), "are square"),
         (lambda: Graph(-np.ones((2, 2))), "an edge has weight -1.0"),
         (lambda: Walk("sink", Graph(np.array([[0.0, 1.0], [0.0, 0.0]]))).stationary, "entered but not left"),
-        (lambda: SMALL.sample(-1, length=3), "must not be negative"),
+        (lambda: SMALL.sample(1, length=0), "length = 0 is a whole number from 1 on"),
+        (lambda: SMALL.sample(1, length=2, first=-5), "first = -5"),
+        (lambda: SMALL.sample(1, length=2, seed=-5), "seed = -5"),
+        (lambda: SMALL.sample(-1, length=3), "count = -1 is a whole number from 0 on"),
     ],
 )
 def test_bad_input(make, says):
@@ -146,7 +203,13 @@ def test_bad_input(make, says):
 
 def test_an_edge_list_that_is_none(tmp_path):
     path = tmp_path / "edges.txt"
-    for text, says in (("a b c d\n", "line 1"), ("a b x\n", "'x' is no weight"), ("# nothing\n", "has no edge")):
+    for text, says in (
+        ("a b c d\n", "line 1: an edge is two nodes"),
+        ("a b x\n", "'x' is no weight"),
+        ("a b nan\n", "weight nan is not a finite number above 0"),
+        ("a b\n\nb a 2\n", "line 3: the edge b a stands here for the second time"),
+        ("# nothing\n", "has no edge"),
+    ):
         path.write_text(text)
         with pytest.raises(WorldError, match=says):
             read_graph(path)

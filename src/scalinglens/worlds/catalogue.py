@@ -31,6 +31,9 @@ class Known:
 WORLDS: Mapping[str, Known] = {
     "walk": Known("walks", "walk", "random walks on a graph, whose entropy rate is exact"),
     "kernel": Known("walks", "kernel", "walks on a complete graph whose log-weights have a power-law spectrum"),
+    "ngram": Known("ngrams", "ngram", "tables of n-grams, counted in a text and then the whole truth"),
+    "text": Known("text", "text", "any text, cut into bytes, characters or word pieces"),
+    "tokens": Known("tokens", "tokens", "tokens of a file, such as one sampled from a trained language model"),
 }
 
 _SAYS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}

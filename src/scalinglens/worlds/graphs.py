@@ -9,6 +9,7 @@ read_graph         an edge list of the user, with or without weights
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy as np
 from scipy import sparse
 
 from scalinglens.errors import WorldError
+from scalinglens.worlds.checks import number, whole
 
 __all__ = [
     "Graph",
@@ -27,6 +29,7 @@ __all__ = [
     "dense_kernel",
     "erdos_renyi",
     "from_networkx",
+    "read_degrees",
     "read_graph",
 ]
 
@@ -65,12 +68,12 @@ class Graph:
         """Number of nodes, isolated ones included."""
         return len(self.weights.indptr) - 1
 
-    @property
+    @functools.cached_property
     def plain(self) -> bool:
         """Whether all edges weigh the same."""
         return bool(np.all(self.weights.data == self.weights.data[0]))
 
-    @property
+    @functools.cached_property
     def symmetric(self) -> bool:
         """Whether each edge weighs the same in both directions."""
         apart = self.weights - self.weights.T
@@ -108,8 +111,9 @@ def erdos_renyi(nodes: int, edges: int, *, seed: int = 0) -> Graph:
     >>> erdos_renyi(64, 256).edges
     256
     """
-    _whole("nodes", nodes, 2)
-    _whole("edges", edges, 1, nodes * (nodes - 1) // 2, f"the pairs of {nodes} nodes")
+    whole("nodes", nodes, 2)
+    whole("seed", seed)
+    whole("edges", edges, 1, nodes * (nodes - 1) // 2, f"the pairs of {nodes} nodes")
     return from_networkx(_networkx().gnm_random_graph(nodes, edges, seed=seed))
 
 
@@ -121,8 +125,9 @@ def barabasi_albert(nodes: int, attach: int, *, seed: int = 0) -> Graph:
     >>> barabasi_albert(8192, 6).edges
     49131
     """
-    _whole("nodes", nodes, 3)
-    _whole("attach", attach, 1, nodes - 1, f"{nodes} nodes less one")
+    whole("nodes", nodes, 3)
+    whole("seed", seed)
+    whole("attach", attach, 1, nodes - 1, f"{nodes} nodes less one")
     networkx = _networkx()
     start = networkx.complete_graph(attach) if attach > 1 else None
     return from_networkx(networkx.barabasi_albert_graph(nodes, attach, seed=seed, initial_graph=start))
@@ -139,6 +144,7 @@ def configuration(degrees: Sequence[int], *, seed: int = 0) -> Graph:
     300.0
     """
     networkx = _networkx()
+    whole("seed", seed)
     counts = [int(d) for d in degrees]
     if any(c < 0 or c != d for c, d in zip(counts, degrees, strict=True)) or sum(counts) % 2 or not sum(counts):
         raise WorldError(f"degrees are whole numbers with an even sum above zero; these sum to {sum(degrees)}")
@@ -158,9 +164,11 @@ def dense_kernel(nodes: int, *, spread: float = 1.5, seed: int = 0) -> Graph:
     >>> dense_kernel(64).edges == 64 * 65 // 2
     True
     """
-    _whole("nodes", nodes, 2, 8192, "what memory holds")
-    if not (np.isfinite(spread) and 0 < spread <= 20):
-        raise WorldError(f"spread {spread} of the log-weights lies between 0 and 20")
+    whole("nodes", nodes, 2, 8192, "what memory holds")
+    number("spread", spread, 0, 20)
+    if spread == 0:
+        raise WorldError("spread = 0 makes all weights equal; the log-weights need a spread above 0")
+    whole("seed", seed)
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x5E]))
     Q, R = np.linalg.qr(rng.standard_normal((nodes, nodes)))
     Q *= np.sign(np.diag(R))  # uniform over the orthogonal matrices
@@ -170,61 +178,94 @@ def dense_kernel(nodes: int, *, spread: float = 1.5, seed: int = 0) -> Graph:
     return Graph(sparse.csr_array(np.exp(S * spread / S.std())))
 
 
-def biased(graph: Graph, kappa: float, *, largest: float = 100.0, seed: int = 0) -> Graph:
-    """Return the graph with weights drawn from P(k) ~ k^-kappa on [1, largest], the same in both directions.
+def biased(graph: Graph, kappa: float, *, largest: float = 100.0, symmetric: bool = True, seed: int = 0) -> Graph:
+    """Return the graph with weights drawn from P(k) ~ k^-kappa on [1, largest].
 
     Args:
-        graph: symmetric. kappa: 0 leaves the graph as it is. largest: weight. seed: of the weights.
+        graph: symmetric, unless each way is drawn. kappa: 0 leaves the graph as it is. largest: weight.
+        symmetric: whether both directions of an edge weigh the same, so that row sums are the stationary law; otherwise each is
+            drawn. seed: of the weights.
 
-    Source: arXiv 2601.10684, section 2; the range is ours, for the paper does not give it.
+    Source: arXiv 2601.10684, section 2; the range and the symmetry are ours, for the paper gives neither.
 
     >>> walkable = biased(erdos_renyi(64, 256), 1.0)
     >>> walkable.symmetric, walkable.plain
     (True, False)
     """
-    if not (np.isfinite(kappa) and kappa >= 0):
-        raise WorldError(f"kappa {kappa} is a number from 0 on; 0 is the unbiased walk")
+    number("kappa", kappa, 0)
+    whole("seed", seed)
     if kappa == 0:
         return graph
     if not (np.isfinite(largest) and largest > 1):
         raise WorldError(f"largest weight {largest} must be above 1, the smallest one")
-    upper = sparse.triu(graph.weights, format="coo")
-    u = np.random.default_rng(np.random.SeedSequence([seed, 0xB1A5])).random(upper.nnz)
+    if symmetric and not graph.symmetric:
+        raise WorldError("the graph leads one way only along some edges; draw each way's weight with symmetric = false")
+    drawn = sparse.triu(graph.weights, format="coo") if symmetric else graph.weights.tocoo()
+    u = np.random.default_rng(np.random.SeedSequence([seed, 0xB1A5])).random(drawn.nnz)
     power = 1 - kappa
-    drawn = largest**u if power == 0 else (1 + u * (largest**power - 1)) ** (1 / power)
-    half = sparse.coo_array((upper.data * drawn, (upper.row, upper.col)), shape=upper.shape)
-    return Graph(sparse.csr_array(half + sparse.triu(half, k=1).T))
+    factor = largest**u if power == 0 else (1 + u * (largest**power - 1)) ** (1 / power)
+    found = sparse.coo_array((drawn.data * factor, (drawn.row, drawn.col)), shape=drawn.shape)
+    return Graph(sparse.csr_array(found + sparse.triu(found, k=1).T if symmetric else found))
 
 
-def read_graph(path: str | os.PathLike[str]) -> Graph:
-    """Read an edge list: two node names per line and a weight if wanted, undirected; # begins a comment.
+def read_degrees(text: str) -> list[int]:
+    """Read degrees such as "3x60,10x4" (60 nodes of degree 3, 4 of degree 10) or "2,2,4".
 
     Raises:
-        WorldError: the file cannot be read, or a line is no edge.
+        WorldError: not so written.
+
+    >>> read_degrees("3x2,1x4")
+    [3, 3, 1, 1, 1, 1]
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        degree, _, many = part.strip().partition("x")
+        if not (degree.isdecimal() and (many or "1").isdecimal()) or part.strip().endswith("x"):
+            raise WorldError(f'degrees = {text!r} holds {part.strip()!r}; write degrees as in "3x60,10x4" or "2,2,4"')
+        found += [int(degree)] * int(many or 1)
+    return found
+
+
+def read_graph(path: str | os.PathLike[str], *, directed: bool = False) -> Graph:
+    """Read an edge list: two node names per line and a weight if wanted; # begins a comment.
+
+    Args:
+        path: of the file. directed: whether a line leads from its first node to its second only.
+
+    Raises:
+        WorldError: the file cannot be read, a line is no edge, or an edge stands there twice.
     """
     networkx = _networkx()
     name = os.fspath(path)
-    graph = networkx.Graph()
+    graph = networkx.DiGraph() if directed else networkx.Graph()
     try:
         with open(name, encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
+            for at, line in enumerate(lines, 1):
                 words = line.split("#")[0].replace(",", " ").split()
-                if not words:
-                    continue
-                if len(words) not in (2, 3):
-                    raise WorldError(
-                        f"{name}, line {number}: an edge is two nodes and perhaps a weight, not {line.strip()!r}"
-                    )
-                try:
-                    weight = float(words[2]) if len(words) == 3 else 1.0
-                except ValueError:
-                    raise WorldError(f"{name}, line {number}: {words[2]!r} is no weight") from None
-                graph.add_edge(words[0], words[1], weight=weight)
+                if words:
+                    u, v, weight = _edge(words, f"{name}, line {at}")
+                    if graph.has_edge(u, v):
+                        raise WorldError(
+                            f"{name}, line {at}: the edge {u} {v} stands here for the second time; keep one"
+                        )
+                    graph.add_edge(u, v, weight=weight)
     except (OSError, UnicodeDecodeError) as problem:
         raise WorldError(f"cannot read {name}: {getattr(problem, 'strerror', None) or problem}") from None
     if not graph:
         raise WorldError(f"{name} has no edge; each line names two nodes")
     return from_networkx(graph)
+
+
+def _edge(words: list[str], where: str) -> tuple[str, str, float]:
+    if len(words) not in (2, 3):
+        raise WorldError(f"{where}: an edge is two nodes and perhaps a weight, not {' '.join(words)!r}")
+    try:
+        weight = float(words[2]) if len(words) == 3 else 1.0
+    except ValueError:
+        raise WorldError(f"{where}: {words[2]!r} is no weight") from None
+    if not (np.isfinite(weight) and weight > 0):
+        raise WorldError(f"{where}: weight {words[2]} is not a finite number above 0")
+    return words[0], words[1], weight
 
 
 def _networkx() -> Any:
@@ -233,10 +274,3 @@ def _networkx() -> Any:
     except ImportError:
         raise WorldError("graphs need networkx, which is not installed: pip install 'scalinglens[train]'") from None
     return networkx
-
-
-def _whole(name: str, value: Any, least: int, most: int | None = None, why: str = "") -> None:
-    good = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
-    if not good or (most is not None and value > most):
-        upto = f" to {most} ({why})" if most is not None else " on"
-        raise WorldError(f"{name} = {value!r} is a whole number from {least}{upto}")
