@@ -3,10 +3,10 @@
     python -m benchmarks.training [ROUNDS]
 
 `single`: tokens per second of one training, with one and with two threads each. `sweep`: finished runs per hour, of the plain
-loop one run after another with all threads of the machine, which is what such scripts do, and of `scalinglens sweep` with two workers of
-one thread, its start, its store and its evaluation at the end included. Shapes are (vocabulary, width) = (256, 32) and
-(1,024, 128), with 2 layers, 50 tokens, 32 sequences a step. Rounds alternate; medians and ratios are printed and written to
-benchmarks/results/training.json.
+loop one run after another with all threads of the machine, which is what such scripts do, and of `scalinglens sweep` with two
+workers of one thread, its start, its store and its evaluation at the end included. Shapes are (vocabulary, width) = (256, 32)
+and (1,024, 128), with 2 layers, 50 tokens, 32 sequences a step. Rounds alternate; medians and ratios are printed and written
+to benchmarks/results/training.json.
 """
 
 from __future__ import annotations
