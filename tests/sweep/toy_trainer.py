@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalinglens.errors import ExperimentError
 from scalinglens.train.settings import Settings
 
 
@@ -89,3 +90,28 @@ def hungry(world: Any, settings: Sequence[Settings], **_: Any) -> list[Outcome]:
 def dies(world: Any, settings: Sequence[Settings], **_: Any) -> list[Outcome]:
     os.kill(os.getpid(), 9)
     raise AssertionError("unreachable")
+
+
+def hungry_or_not(world: Any, settings: Sequence[Settings], **words: Any) -> list[Outcome]:
+    if settings[0].seed == 0:
+        return hungry(world, settings)
+    return train(world, settings, **words)
+
+
+def refuses(world: Any, settings: Sequence[Settings], **_: Any) -> list[Outcome]:
+    raise ExperimentError("model.width = 3 is not to be had")
+
+
+def fills_memory(world: Any, settings: Sequence[Settings], **_: Any) -> list[Outcome]:
+    Path(os.environ["TOY_GROUP"]).write_text(str(os.getpid()))
+    held = []
+    while True:
+        held.append(np.ones(1 << 23))
+
+
+def dies_once(world: Any, settings: Sequence[Settings], **words: Any) -> list[Outcome]:
+    mark = Path(os.environ["TOY_ONCE"])
+    if not mark.exists():
+        mark.touch()
+        dies(world, settings)
+    return train(world, settings, **words)

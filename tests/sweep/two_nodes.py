@@ -49,7 +49,9 @@ def main(path: str) -> None:
     thread.join()
     time.sleep(0.5)
     alive = sum(node["Alive"] for node in ray.nodes())
-    print("REPORT " + json.dumps({**report.to_dict(), "nodes": nodes, "alive": alive, "when_killed": killed["finished"]}))
+    print(
+        "REPORT " + json.dumps({**report.to_dict(), "nodes": nodes, "alive": alive, "when_killed": killed["finished"]})
+    )
     ray.shutdown()
     cluster.shutdown()
 

@@ -230,7 +230,11 @@ def _unknown(name: str, value: Any, known: list[str]) -> str:
             f"--{key} {value}"
         )
     short = {full.rpartition(".")[2]: full for full in known}
-    near = did_you_mean(name, known) or did_you_mean(key, short)
+    if name in short:
+        home = short[name].rpartition(".")[0]
+        return f"{name} = {value!r} stands outside of its table; write it below [{home}], as {short[name]}"
+    near = did_you_mean(name, known) if table else did_you_mean(key, short)
+    near = near or did_you_mean(key, short)
     inside = [full.rpartition(".")[2] for full in known if full.startswith(f"{table}.")] if table else []
     listed = f"; [{table}] has {', '.join(inside)}" if inside else "" if near else f"; known are {', '.join(short)}"
     return f"{name} = {value!r} is not known{near}{listed}"
