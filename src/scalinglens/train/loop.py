@@ -26,7 +26,17 @@ from scalinglens.train.settings import Settings
 from scalinglens.train.subject import Subject
 from scalinglens.worlds.world import Task, World
 
-__all__ = ["Outcome", "advance", "evaluation_steps", "outcomes", "owner_of", "placed", "shared", "train_runs"]
+__all__ = [
+    "Outcome",
+    "Progress",
+    "advance",
+    "evaluation_steps",
+    "outcomes",
+    "owner_of",
+    "placed",
+    "shared",
+    "train_runs",
+]
 
 Progress = Callable[[int, int, np.ndarray], None]
 
@@ -99,6 +109,7 @@ def advance(
     *,
     steps: int,
     stops: Collection[int],
+    gradients: Callable[[int], tuple[torch.Tensor, Sequence[torch.Tensor]]] | None = None,
     save: Callable[[int], None] | None = None,
     progress: Progress | None = None,
 ) -> None:
@@ -106,7 +117,8 @@ def advance(
 
     Args:
         subject: members. settings: theirs. rows: what was evaluated, appended to. span: steps, counted from 0.
-        steps: the horizon of the schedule. stops: numbers of steps after which to evaluate. save: called after every step but
+        steps: the horizon of the schedule. stops: numbers of steps after which to evaluate.
+        gradients: losses and gradients of a step, where they are not those of the subject. save: called after every step but
             the last with the number taken. progress: as in `train_runs`.
     """
     how = subject.how
@@ -114,8 +126,8 @@ def advance(
     marks, told = set(stops), time.monotonic()
     for step in span:
         scale = factor(how.training, step, steps)
-        losses, gradients = subject.gradients(step)
-        subject.optimizer.step(gradients, scale)
+        losses, slopes = (gradients or subject.gradients)(step)
+        subject.optimizer.step(slopes, scale)
         if step + 1 in marks:
             loss, excess = subject.evaluate()
             rows += _rows(step + 1, how, rates * scale, losses, loss, excess)
