@@ -31,6 +31,9 @@ class Known:
 WORLDS: Mapping[str, Known] = {
     "walk": Known("walks", "walk", "random walks on a graph, whose entropy rate is exact"),
     "kernel": Known("walks", "kernel", "walks on a complete graph whose log-weights have a power-law spectrum"),
+    "ngram": Known("ngrams", "ngram", "the Markov chain of a text's n-grams, whose entropy rate is exact"),
+    "text": Known("text", "text", "a text by bytes, characters or byte pairs"),
+    "tokens": Known("corpus", "tokens", "a file of tokens, such as one sampled from a trained model"),
 }
 
 _SAYS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
