@@ -31,9 +31,9 @@ class Known:
 WORLDS: Mapping[str, Known] = {
     "walk": Known("walks", "walk", "random walks on a graph, whose entropy rate is exact"),
     "kernel": Known("walks", "kernel", "walks on a complete graph whose log-weights have a power-law spectrum"),
-    "ngram": Known("ngrams", "ngram", "tables of n-grams, counted in a text and then the whole truth"),
-    "text": Known("text", "text", "any text, cut into bytes, characters or word pieces"),
-    "tokens": Known("tokens", "tokens", "tokens of a file, such as one sampled from a trained language model"),
+    "ngram": Known("ngrams", "ngram", "the Markov chain of a text's n-grams, whose entropy rate is exact"),
+    "text": Known("text", "text", "a text by bytes, characters or byte pairs"),
+    "tokens": Known("corpus", "tokens", "a file of tokens, such as one sampled from a trained model"),
 }
 
 _SAYS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -73,11 +73,7 @@ def completed(kind: str, words: Mapping[str, Any]) -> dict[str, Any]:
                 f"world.{name} = {words[name]!r} is no word of the world {kind!r}{did_you_mean(name, defaults)}; "
                 f"it has {', '.join(defaults)}"
             )
-    for name, default in defaults.items():
-        if default is inspect.Parameter.empty and name not in words:
-            raise WorldError(f"the world {kind!r} needs world.{name}")
-    types = {name: str if default is inspect.Parameter.empty else type(default) for name, default in defaults.items()}
-    return {name: _read(name, words.get(name, default), types[name]) for name, default in defaults.items()}
+    return {name: _read(name, words.get(name, default), type(default)) for name, default in defaults.items()}
 
 
 def build(kind: str, **words: Any) -> Any:

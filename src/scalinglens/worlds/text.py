@@ -1,172 +1,169 @@
-"""Text as a world: any file or folder, cut into bytes, characters or word pieces, packed once into a token file.
+"""Text as a world: made into tokens once, kept as files that are mapped into memory, content-addressed and written whole.
 
-The packed file lies in a folder of caches under a name made of the text's checksum and the tokenizer, and is written whole: two
-processes that pack the same text at once both succeed.
+The last share of each file is held out, so that neighbours of held-out text are not trained on.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import lzma
+import itertools
+import json
+import math
 import os
+import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from scalinglens.errors import WorldError
-from scalinglens.files import written_whole
+from scalinglens.errors import OutputError, WorldError
 from scalinglens.runs.published import cache_folder
-from scalinglens.worlds.tokens import TokenFile, _fraction, tokens, write_tokens
+from scalinglens.worlds.checks import choice, number, whole
+from scalinglens.worlds.corpus import Corpus
+from scalinglens.worlds.sources import Source, source
+from scalinglens.worlds.tokenizers import KINDS, BytePairs, Bytes, Characters, Tokenizer, learned, package
 
-__all__ = ["TOKENIZERS", "characters", "read_text", "text"]
+__all__ = ["packed", "text"]
 
-TOKENIZERS = ("byte", "character", "bpe")
-_OPENERS = {".xz": lzma.open, ".gz": gzip.open}
-_TRAINED_ON = 20_000_000  # characters that word pieces are learned from
+_VERSION = 1  # of what is kept; another one is made anew
 
 
 def text(
-    *, path: str, tokenizer: str = "character", vocab: int = 0, held_out: float = 0.05, most: int = 0
-) -> TokenFile:
-    """Return a text as a world.
+    *,
+    path: str = "",
+    tokenizer: str = "byte",
+    vocab: int = 4096,
+    reserved: float = 0.05,
+    limit: int = 0,
+    sha256: str = "",
+) -> Corpus:
+    """Return the world of a text.
 
     Args:
-        path: A file, plain or .gz or .xz, or a folder, whose files are read in the order of their names; may hold $NAMES.
-        tokenizer: "byte", "character" (rare ones beyond the vocabulary become one token) or "bpe" (pieces of words, learned).
-        vocab: How many tokens; 0 is every character that occurs, and 4,096 pieces.
-        held_out: Part of the text that is never trained on, at its end.
-        most: Characters to read at most; 0 reads all.
+        path: A file, also .xz or .gz; a folder of files; or "hf://NAME" of a data set of Hugging Face.
+        tokenizer: "byte" (256 tokens), "character", or "bpe" (byte pairs, learned from the first 20 million characters).
+        vocab: Tokens at most, of "character" and "bpe".
+        reserved: Share at the end of each file that is held out.
+        limit: Bytes, or characters where they are decoded, of each file or of the data set at most; 0 for all.
+        sha256: First digits of the checksum of what is read; another content is then refused.
 
     Raises:
-        WorldError: nothing to read, no UTF-8, an unknown tokenizer, a vocabulary that cannot be.
+        WorldError: nothing can be read there, or it is too short.
+        OutputError: the cache cannot be written; SCALINGLENS_CACHE names another folder.
 
-    Cost: once per text: seconds per 100 MB of characters, a minute of word pieces.
+    Cost: once 0.1 s per million characters by bytes, 2 s by byte pairs; then what it takes to read the files' checksum.
     """
-    if tokenizer not in TOKENIZERS:
-        raise WorldError(f'tokenizer "{tokenizer}" is not one of {", ".join(TOKENIZERS)}')
-    if tokenizer == "byte" and vocab not in (0, 256):
-        raise WorldError(f"bytes are 256 tokens, not {vocab}; leave vocab out")
-    if vocab < 0 or vocab == 1:
-        raise WorldError(f"vocab = {vocab} is 2 or more, or 0 for the tokenizer's own choice")
-    _fraction("held_out", held_out)
-    folder = cache_folder().parent / "tokens"
-    how = f"{tokenizer} {vocab} {held_out} {most}"
-    known = folder / f"{_seen(path, how)}.key"  # files that have not changed are not read again
-    key = known.read_text() if known.is_file() else ""
-    packed = folder / f"{key}.npy"
-    if not packed.is_file():
-        content = read_text(path)
-        content = content[:most] if most else content
-        key = hashlib.sha256(f"{how}\n".encode() + content.encode()).hexdigest()[:20]
-        packed = folder / f"{key}.npy"
-        folder.mkdir(parents=True, exist_ok=True)
-        if not packed.is_file():
-            values, size = _PACK[tokenizer](content, content[: round(len(content) * (1 - held_out))], vocab)
-            write_tokens(packed, values, vocab=size, characters=len(content))
-        with written_whole(known) as part:
-            part.write_text(key)
-    made = tokens(path=str(packed), held_out=held_out)
-    return replace(made, name=f"text {Path(path).name} {tokenizer} {made.vocab} {key[:12]}")
+    found = source(path)
+    if not found.digest.startswith(sha256.lower()):
+        raise WorldError(f"{path} has the checksum {found.digest[: max(len(sha256), 12)]}, not sha256 = {sha256}")
+    folder = packed(found, tokenizer=tokenizer, vocab=vocab, reserved=reserved, limit=limit)
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    kind = np.dtype(about["dtype"])
+    train, kept_back = (np.memmap(folder / f"{part}.bin", dtype=kind, mode="r") for part in ("train", "held_out"))
+    small = f" vocab {about['vocab']}" if tokenizer != "byte" else ""
+    short = f" limit {limit}" if limit else ""
+    name = f"text {Path(path).name} {found.digest[:12]} {tokenizer}{small} reserved {reserved:g}{short}"
+    return Corpus(name, about["vocab"], train, kept_back, tokenizer=_kept(folder, tokenizer, about))
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
-    """Return the text of a file or of all files of a folder, one after the other.
-
-    Raises:
-        WorldError: nothing there, nothing in it, or no UTF-8.
-    """
-    where = _place(path)
-    content = "\n".join(_texts(where))
-    if not content.strip():
-        raise WorldError(f"{path} holds no text")
-    return content
-
-
-def characters(content: str, learned: str, vocab: int) -> tuple[np.ndarray, int]:
-    """Return a text as numbers of its characters, the most frequent first, and how many tokens there are.
-
-    Args:
-        content: the text. learned: the part whose characters count. vocab: 0 is all of them and one for any other.
-
-    >>> characters("abcab", "aab", 0)[0].tolist()
-    [0, 1, 2, 0, 1]
-    """
-    codes = np.frombuffer(content.encode("utf-32-le"), dtype=np.uint32)
-    counts = np.bincount(np.frombuffer(learned.encode("utf-32-le"), dtype=np.uint32), minlength=int(codes.max()) + 1)
-    order = np.argsort(-counts, kind="stable")
-    kept = order[: np.count_nonzero(counts)]
-    kept = kept[: vocab - 1] if vocab else kept
-    table = np.full(len(counts), len(kept), dtype=np.int64)  # any other character is the last token
-    table[kept] = np.arange(len(kept))
-    return table[codes], len(kept) + 1
-
-
-def _bytes(content: str, learned: str, vocab: int) -> tuple[np.ndarray, int]:
-    return np.frombuffer(content.encode(), dtype=np.uint8), 256
-
-
-def _pieces(content: str, learned: str, vocab: int) -> tuple[np.ndarray, int]:
+def packed(found: Source, *, tokenizer: str, vocab: int, reserved: float, limit: int) -> Path:
+    """Return the folder with the tokens of a source: train.bin, held_out.bin, about.json; made if it is not there."""
+    choice("tokenizer", tokenizer, KINDS)
+    number("reserved", reserved, 0, 1, open=True)
+    whole("limit", limit)
+    if tokenizer == "byte":
+        vocab = 256
+    made_of = [_VERSION, found.digest, tokenizer, vocab, reserved, limit]
+    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]
+    folder = cache_folder().parent / "tokens" / key
+    if _complete(folder):
+        return folder
+    part = folder.with_name(f".{key}.{os.getpid()}.part")
     try:
-        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    except ImportError:
-        raise WorldError('tokenizer "bpe" needs tokenizers, not installed: pip install "scalinglens[train]"') from None
-    size = vocab or 4096
-    if size < 257:
-        raise WorldError(f"vocab = {size} pieces are less than the 256 bytes they are made of and one more; take more")
-    maker = Tokenizer(models.BPE())
-    maker.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    maker.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-    )
-    maker.train_from_iterator(_lines(learned[:_TRAINED_ON]), trainer=trainer)
-    found = [np.array(e.ids) for chunk in _chunks(content) for e in maker.encode_batch(chunk) if e.ids]
-    return np.concatenate(found), maker.get_vocab_size()
-
-
-_PACK = {"byte": _bytes, "character": characters, "bpe": _pieces}
-
-
-def _place(path: str | os.PathLike[str]) -> Path:
-    """Where a text lies; ~ and $NAMES are filled in, so that an experiment can name it on any machine."""
-    where = Path(os.path.expandvars(path)).expanduser()
-    if not where.exists():
-        raise WorldError(f"there is no file or folder {path}; name a text")
-    return where
-
-
-def _seen(path: str, how: str) -> str:
-    """A name for files as they lie there, by size and time of change."""
-    where = _place(path)
-    files = sorted(p for p in where.rglob("*") if p.is_file()) if where.is_dir() else [where]
-    facts = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    return hashlib.sha256(repr((how, facts)).encode()).hexdigest()[:20]
-
-
-def _texts(where: Path) -> Iterator[str]:
-    files = sorted(p for p in where.rglob("*") if p.is_file()) if where.is_dir() else [where]
-    for file in files:
+        part.mkdir(parents=True)
+        _pack(found, part, tokenizer, vocab, reserved, limit)
+        if folder.exists() and not _complete(folder):  # cut off by a crash of the machine
+            shutil.rmtree(folder)
         try:
-            with _OPENERS.get(file.suffix, open)(file, "rb") as stream:
-                yield stream.read().decode("utf-8")
-        except UnicodeDecodeError as problem:
-            raise WorldError(
-                f"{file} is no UTF-8 text (byte {problem.start}); convert it, or name text files only"
-            ) from None
-        except (OSError, EOFError, lzma.LZMAError) as problem:
-            raise WorldError(f"cannot read {file}: {getattr(problem, 'strerror', None) or problem}") from None
+            part.rename(folder)
+        except OSError:
+            if not _complete(folder):  # else another worker was first, with the same bytes
+                raise
+    except OSError as problem:
+        raise OutputError(
+            f"cannot write {folder}: {problem.strerror or problem}; name another folder with SCALINGLENS_CACHE"
+        ) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
 
 
-def _lines(content: str) -> Iterator[str]:
-    for chunk in _chunks(content):
-        yield from chunk
+def _complete(folder: Path) -> bool:
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        size = np.dtype(about["dtype"]).itemsize
+        return all((folder / f"{part}.bin").stat().st_size == size * about[part] for part in ("train", "held_out"))
+    except (OSError, ValueError, KeyError):
+        return False
 
 
-def _chunks(content: str) -> Iterator[list[str]]:
-    """Lines with their ends, some thousand at a time."""
-    lines = content.splitlines(keepends=True)
-    for first in range(0, len(lines), 5000):
-        yield lines[first : first + 5000]
+def _pack(found: Source, folder: Path, kind: str, vocab: int, reserved: float, limit: int) -> None:
+    def files() -> Iterator[Iterator[Any]]:
+        for pieces in found.pieces() if kind == "byte" else found.texts():
+            yield _limited(pieces, limit) if limit else pieces
+
+    how = learned(kind, itertools.chain.from_iterable(files()) if kind != "byte" else (), vocab)
+    dtype = np.uint8 if how.vocab <= 1 << 8 else np.uint16 if how.vocab <= 1 << 16 else np.uint32
+    width, sizes = np.dtype(dtype).itemsize, {}
+    with open(folder / "train.bin", "wb") as train, open(folder / "held_out.bin", "wb") as held_out:
+        for pieces in files():
+            before = train.tell()
+            for piece in pieces:
+                train.write(how.encode(piece).astype(dtype).tobytes())
+            many = (train.tell() - before) // width
+            _move_tail(train, held_out, math.ceil(reserved * many) * width)
+        for name, stream in (("train", train), ("held_out", held_out)):
+            stream.flush()
+            os.fsync(stream.fileno())
+            sizes[name] = stream.tell() // width
+    if min(sizes.values()) < 2:
+        raise WorldError(
+            f"path = {found.name!r} has {sizes['train']} tokens to train on and {sizes['held_out']} to hold out; "
+            "that is too short a text"
+        )
+    if isinstance(how, Characters):
+        (folder / "characters.txt").write_text(how.known, encoding="utf-8", errors="surrogatepass", newline="")
+    elif isinstance(how, BytePairs):
+        how.package.save(str(folder / "tokenizer.json"))
+    about = {"schema": _VERSION, "source": found.digest, "vocab": how.vocab, "dtype": np.dtype(dtype).name, **sizes}
+    (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def _move_tail(train: Any, held_out: Any, size: int) -> None:
+    """Move the last bytes from one file to the other."""
+    end = train.tell()
+    train.flush()
+    with open(train.name, "rb") as reader:
+        reader.seek(end - size)
+        shutil.copyfileobj(reader, held_out, 1 << 22)
+    train.seek(end - size)
+    train.truncate()
+
+
+def _limited(pieces: Iterator[Any], limit: int) -> Iterator[Any]:
+    left = limit
+    for piece in pieces:
+        yield piece[:left]
+        left -= len(piece)
+        if left <= 0:
+            return
+
+
+def _kept(folder: Path, kind: str, about: dict[str, Any]) -> Tokenizer:
+    if kind == "byte":
+        return Bytes()
+    if kind == "character":
+        known = (folder / "characters.txt").read_bytes().decode("utf-8", errors="surrogatepass")
+        return Characters(known)
+    return BytePairs(package().Tokenizer.from_file(str(folder / "tokenizer.json")))
