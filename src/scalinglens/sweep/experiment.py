@@ -28,7 +28,7 @@ from typing import Any
 from scalinglens.errors import ExperimentError, QuantityError, WorldError, did_you_mean
 from scalinglens.quantities import parse_quantity
 from scalinglens.train.settings import Model, Parameterization, Settings, Training
-from scalinglens.worlds.catalogue import WORLDS, build, completed
+from scalinglens.worlds.catalogue import WORLDS, build, completed, words_of
 
 __all__ = ["TABLES", "Experiment", "WorldWords", "dotted", "flattened", "read_experiment", "read_toml"]
 
@@ -217,7 +217,7 @@ def flattened(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _known(kind: str) -> list[str]:
-    of_world = completed(kind, {}) if kind in WORLDS else {}
+    of_world = words_of(kind) if kind in WORLDS else ()
     settings = [f"{table}.{each.name}" for table, part in TABLES.items() for each in fields(part)]
     return ["seed", *settings, "world.kind", *(f"world.{word}" for word in of_world)]
 

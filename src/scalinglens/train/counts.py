@@ -50,6 +50,9 @@ def counts(settings: Settings, vocab: int, weights: dict[str, int]) -> dict[str,
     """
     tokens = settings.training.steps * settings.training.batch * settings.training.sequence_length
     params = sum(weights.values())
+    if settings.model.kind == "mlp":  # the conventions are about transformers
+        matrices = weights.get("up", 0)
+        return {"params": params, "params_nonembedding": matrices, "flops": 6.0 * params * tokens}
     shape = architecture(settings, vocab)
     by_convention = {
         f"flops_{name}": tokens * shape.flops_per_token(name) for name in CONVENTIONS if name not in ("6nd",)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scalinglens.train import operations
-from scalinglens.train.parameterization import parameterize
+from scalinglens.train.parameterization import drawn, parameterize
 from scalinglens.train.settings import Model, Parameterization
 
 __all__ = ["Transformer"]
@@ -77,14 +76,9 @@ class Transformer(nn.Module):
 
     def _drawn(self, name: str, number: int, shape: tuple[int, ...], seeds: tuple[int, ...]) -> Tensor:
         """Weights of all members; those of a member depend on its seed alone."""
-        rule = self.table.rules[self.roles[name]]
         if self.roles[name] == "gain":
             return torch.ones(len(seeds), *shape)
-        drawn = np.empty((len(seeds), *shape), dtype=np.float32)
-        for member, seed in enumerate(seeds):
-            rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence([seed, 0x1417, number])))
-            drawn[member] = rule.std * rng.standard_normal(shape, dtype=np.float32)
-        return torch.from_numpy(drawn)
+        return drawn(self.table.rules[self.roles[name]], number, shape, seeds)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the logits [M, B, T, V] after each token [M, B, T]."""

@@ -16,7 +16,7 @@ from typing import Any
 from scalinglens.errors import QuantityError, WorldError, did_you_mean
 from scalinglens.quantities import parse_quantity
 
-__all__ = ["WORLDS", "Known", "build", "completed", "maker"]
+__all__ = ["WORLDS", "Known", "build", "completed", "maker", "words_of"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,9 @@ class Known:
 WORLDS: Mapping[str, Known] = {
     "walk": Known("walks", "walk", "random walks on a graph, whose entropy rate is exact"),
     "kernel": Known("walks", "kernel", "walks on a complete graph whose log-weights have a power-law spectrum"),
+    "ngram": Known("ngrams", "ngram", "the Markov chain of a text's n-grams, whose entropy rate is exact"),
+    "text": Known("text", "text", "a text by bytes, characters or byte pairs"),
+    "tokens": Known("corpus", "tokens", "a file of tokens, such as one sampled from a trained model"),
 }
 
 _SAYS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -80,6 +83,15 @@ def build(kind: str, **words: Any) -> Any:
     64
     """
     return maker(kind)(**completed(kind, words))
+
+
+def words_of(kind: str) -> tuple[str, ...]:
+    """Return the names of the words that make a world.
+
+    >>> words_of("kernel")
+    ('nodes', 'spread', 'seed')
+    """
+    return tuple(_defaults(kind))
 
 
 @functools.cache

@@ -17,6 +17,9 @@ from scalinglens.documents import plain
 __all__ = ["Description", "Task", "World"]
 
 
+_SHORT = 16  # what is longer does not widen its column
+
+
 @runtime_checkable
 class World(Protocol):
     """Sequences of tokens to be learned."""
@@ -109,7 +112,7 @@ class Description:
     def __str__(self) -> str:
         width = max(map(len, self.values), default=0)
         shown = {name: _shown(value) for name, value in self.values.items()}
-        wide = max(map(len, shown.values()), default=0)
+        wide = max((len(text) for text in shown.values() if len(text) <= _SHORT), default=0)
         rows = [f"  {n:<{width}}  {shown[n]:<{wide}}  {self.says.get(n, '')}".rstrip() for n in self.values]
         return "\n".join([self.name, *rows])
 
@@ -117,6 +120,8 @@ class Description:
 def _shown(value: Any) -> str:
     if value is None:
         return "not known"
+    if isinstance(value, list | tuple | np.ndarray):
+        return " ".join(map(_shown, value))
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if isinstance(value, int | np.integer) and not isinstance(value, bool) else str(value)
