@@ -53,8 +53,9 @@ def test_statistic_is_recorded_with_the_column(tuned):
 def test_order_of_rows_does_not_matter(tuned):
     one = read_runs(tuned).best(statistic="mean").frame
     other = read_runs(tuned.iloc[::-1].reset_index(drop=True)).best(statistic="mean").frame
+    # sums of three numbers in another order may differ in the last bit
     pd.testing.assert_frame_equal(
-        one.sort_values("width", ignore_index=True), other.sort_values("width", ignore_index=True), check_exact=True
+        one.sort_values("width", ignore_index=True), other.sort_values("width", ignore_index=True), rtol=1e-13
     )
 
 
