@@ -75,10 +75,12 @@ def weighed(
 
 
 def decided(beliefs: Sequence[Belief], question: Question) -> float:
-    """Return the decision: the mean over the beliefs of that at the most likely coordinates of each.
+    """Return the decision: the mean over the beliefs, of one law, of that at the most likely coordinates of each.
 
-    Cost: one decision for each belief.
+    Cost: one decision, at a draw for each belief.
     """
     weights = np.array([b.weight for b in beliefs])
-    values = [decide(b, np.empty((0, len(b.best))), question).best for b in beliefs]
-    return float(weights @ values / weights.sum())
+    count = len(beliefs[0].law.parameters)
+    best = np.array([b.best[:count] for b in beliefs])  # a bend is nothing at the target
+    flat = replace(beliefs[0], bend=None, best=best[0], covariance=beliefs[0].covariance[:count, :count])
+    return float(weights @ decide(flat, best, question).values / weights.sum())
