@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install torch demo test test-slow check bench picture clean
+.PHONY: install torch cluster demo test test-slow check bench picture clean
 .DEFAULT_GOAL := demo
 
 install: $(STAMP)
@@ -24,6 +24,12 @@ torch: install
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	    filelock typing-extensions sympy networkx jinja2 fsspec 'setuptools>=77.0.3'; }
 	$(BIN)/python -c 'import torch; print("PyTorch", torch.__version__)'
+
+# Ray and submitit, for the tests of the executors. Both are small beside PyTorch, and neither needs a cluster to be tried.
+cluster: torch
+	$(BIN)/python -c 'import ray, submitit' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'ray>=2.9' 'submitit>=1.5'
+	$(BIN)/python -c 'import ray, submitit; print("Ray", ray.__version__, "submitit", submitit.__version__)'
 
 demo: install
 	$(BIN)/scalinglens demo

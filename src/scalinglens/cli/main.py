@@ -27,7 +27,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "isoflop": ("Isoflop", "find the best model size of each compute budget, without a law"),
     "downstream": ("Downstream", "forecast the accuracy of a task by way of its loss"),
     "watch": ("Watch", "forecast the final loss of a job that still runs: is it worth continuing?"),
+    "train": ("Train", "train one model on a world of known complexity, and show its learning curve"),
+    "sweep": ("Sweep", "make many runs with any number of workers; safe to interrupt, and to start again"),
+    "runs": ("List", "read the runs of a store into one table"),
     "theory": ("Query", "solve models of scaling: curves, frontiers, exponents, checked by simulation"),
+    "coordcheck": ("Coordcheck", "check that what a network computes keeps its size as it grows wider"),
     "laws": ("Laws", "list the published laws, or show the card of one"),
     "data": ("Data", "list, fetch or check the public tables that published results rest on"),
 }

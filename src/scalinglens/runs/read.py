@@ -22,6 +22,7 @@ from scalinglens.runs.files import read_file
 from scalinglens.runs.filter import evaluate_formula
 from scalinglens.runs.raw import RawTable, from_object
 from scalinglens.runs.recognise import CORE, LABELS, POSITIVE, Header, candidates, read_header, shell_word
+from scalinglens.runs.record import is_store, read_stored
 from scalinglens.runs.table import Column, Dropped, Runs
 
 __all__ = ["read_runs"]
@@ -39,8 +40,8 @@ def read_runs(
     """Read a table of training runs, recognise its columns by name and unit, and check it.
 
     Args:
-        source: a path (CSV, TSV, JSON, JSON lines, Parquet, with or without gzip), a pandas or Polars frame, a list of
-            dicts, a dict of arrays, or `Runs`.
+        source: a path (CSV, TSV, JSON, JSON lines, Parquet, with or without gzip), the folder or fsspec address of a
+            store that a sweep fills, a pandas or Polars frame, a list of dicts, a dict of arrays, or `Runs`.
         where: a filter such as "loss < 3.44 and params > 1B"; see `Runs.where`.
         duplicates: whether rows that repeat an earlier row in every column stay; they are reported in both cases.
         **mapping: a quantity = a column ("Model Size"), a formula over columns ("D * 1e9"), a constant (300e9), or None
@@ -65,12 +66,13 @@ def read_runs(
         if not mapping and duplicates == "keep":
             return source.where(where) if where else source
         source = source.frame
+    stored = is_store(source)
     if isinstance(source, str | os.PathLike):
-        origin = os.fspath(source)
-        table = read_file(source)  # type: ignore[arg-type]
+        origin = str(os.fspath(source))
+        table = read_stored(origin) if stored else read_file(source)  # type: ignore[arg-type]
     else:
         origin, table = "frame", from_object(source)
-    runs = _assemble(table, origin, _checked_mapping(mapping, origin), duplicates)
+    runs = _assemble(table, origin, _checked_mapping(mapping, origin), duplicates, stored=stored)
     return runs.where(where) if where is not None and where.strip() else runs
 
 
@@ -117,7 +119,9 @@ class _Reading:
             self.alive &= ~rows
 
 
-def _assemble(table: RawTable, origin: str, mapping: dict[str, str | float | None], duplicates: str) -> Runs:
+def _assemble(
+    table: RawTable, origin: str, mapping: dict[str, str | float | None], duplicates: str, *, stored: bool
+) -> Runs:
     reading = _Reading(table.frame, origin, list(table.notes))
     _leave_out_index(reading)
     for reason, row in table.unread:
@@ -128,7 +132,12 @@ def _assemble(table: RawTable, origin: str, mapping: dict[str, str | float | Non
             _take(reading, name, target, read_header(target), "mapped")
         elif target is not None and target != "":
             formulas[name] = target
-    _recognise(reading, mapping)
+    if stored:  # a table of ours: names are what they say
+        for name in table.frame.columns:
+            if name in QUANTITIES and name not in mapping and bool(table.frame[name].notna().to_numpy().any()):
+                _take(reading, name, name, read_header(name), "name")
+    else:
+        _recognise(reading, mapping)
     for name, target in formulas.items():
         _calculate(reading, name, target)
     if not any(name not in LABELS for name in reading.columns):

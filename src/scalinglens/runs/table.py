@@ -6,7 +6,7 @@ import hashlib
 import html
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -152,6 +152,24 @@ class Runs:
             if bad.any():
                 kept = kept._without(bad, f"missing value in column {name}")
         return kept
+
+    def best(
+        self,
+        *,
+        over: str | Sequence[str] = ("learning_rate", "seed"),
+        statistic: Literal["min", "mean", "median"] = "min",
+        by: Sequence[str] | None = None,
+    ) -> Runs:
+        """Keep the best run of each setting over what was tuned; see `runs.best.best`.
+
+        >>> from scalinglens.runs import read_runs
+        >>> runs = read_runs({"N": [1e6, 1e6], "D": [1e8, 1e8], "lr": [1e-3, 1e-2], "loss": [3.0, 2.9]})
+        >>> runs.best(over="learning_rate").column("learning_rate").tolist()
+        [0.01]
+        """
+        from scalinglens.runs.best import best
+
+        return best(self, over=over, statistic=statistic, by=by)
 
     def _without(self, fails: np.ndarray, reason: str) -> Runs:
         if not fails.any():

@@ -1,6 +1,6 @@
 """A training that was interrupted goes on from its last checkpoint, to the same bits; a damaged checkpoint is never used.
 
-A checkpoint is one safetensors file with a checksum of its numbers and the name of the training it belongs to, written under
+A checkpoint is one safetensors file with a checksum of its content and the name of the training it belongs to, written under
 another name first. What cannot be read, or belongs to another training, is set aside and the training begins anew.
 """
 
@@ -42,40 +42,55 @@ def write_checkpoint(path: Path, owner: str, tensors: Mapping[str, Tensor], fact
     from safetensors.torch import save
 
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    words = {"owner": owner, "facts": json.dumps(facts), "sum": _sum(kept)}
+    text = json.dumps(facts)
+    words = {"owner": owner, "facts": text, "sum": _sum(kept, text)}
     with written_whole(path) as part:
         part.write_bytes(save(kept, metadata=words))
 
 
-def read_checkpoint(path: Path, owner: str) -> tuple[Checkpoint | None, str]:
-    """Return the checkpoint of a training, or None and why there is none; a damaged file is renamed to *.damaged."""
+def read_checkpoint(path: Path, owner: str, *, keep: bool = False) -> tuple[Checkpoint | None, str]:
+    """Return the checkpoint of a training, or None and why there is none.
+
+    Args:
+        path: of the file. owner: the training.
+        keep: leave a file that cannot be used where it is; else it is renamed to *.damaged.
+    """
+    if not path.is_file():
+        return None, "there is no such file"
+    found = _opened(path, owner)
+    if isinstance(found, Checkpoint):
+        return found, ""
+    if keep:
+        return None, found
+    aside = path.with_name(path.name + ".damaged")
+    os.replace(path, aside)
+    return (
+        None,
+        f"the checkpoint {path.name} is not used, for {found}; it is kept as {aside.name} and the training begins anew",
+    )
+
+
+def _opened(path: Path, owner: str) -> Checkpoint | str:
+    """The checkpoint, or why it cannot be used."""
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
-        return None, "there is no checkpoint"
     try:
         with safe_open(str(path), framework="pt") as file:
             words = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         if words.get("owner") != owner:
-            why = "it belongs to another training"
-        elif words.get("sum") != _sum(tensors):
-            why = "its numbers are not those that were written"
-        else:
-            return Checkpoint(tensors, json.loads(words["facts"])), ""
+            return "it belongs to another training"
+        if words["sum"] != _sum(tensors, words["facts"]):
+            return "its content is not what was written"
+        return Checkpoint(tensors, json.loads(words["facts"]))
     except (SafetensorError, OSError, ValueError, KeyError) as problem:
-        why = f"it cannot be read ({problem})"
-    aside = path.with_name(path.name + ".damaged")
-    os.replace(path, aside)
-    return (
-        None,
-        f"the checkpoint {path.name} is not used, for {why}; it is kept as {aside.name} and the training begins anew",
-    )
+        return f"it cannot be read ({problem})"
 
 
-def _sum(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _sum(tensors: Mapping[str, Tensor], facts: str) -> str:
+    digest = hashlib.sha256(facts.encode())
     for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].contiguous().view(torch.uint8).numpy().tobytes())
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

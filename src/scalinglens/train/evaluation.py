@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from scalinglens.train.perceptron import Perceptron
 from scalinglens.train.transformer import Transformer
-from scalinglens.worlds.world import World
+from scalinglens.worlds.world import Task, World
 
-__all__ = ["Evaluation"]
+__all__ = ["Evaluation", "TaskEvaluation"]
 
 SEED = 20  # of the held-out sequences
 
@@ -64,3 +65,24 @@ class Evaluation:
             targets = self.targets[part : part + B].expand(M, B, T)
             cross = F.cross_entropy(logits.reshape(-1, V), targets.reshape(-1), reduction="none").view(M, B, T)
         return cross.double().mean((1, 2)).cpu().numpy()
+
+
+class TaskEvaluation:
+    """Held-out examples of a task.
+
+    Args:
+        task: it. examples: how many.
+    """
+
+    def __init__(self, task: Task, *, examples: int, device: torch.device) -> None:
+        x, y = task.examples(examples, seed=SEED, held_out=True)
+        self.inputs, self.targets = torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
+        self.floor = task.floor
+
+    @torch.no_grad()
+    def __call__(self, model: Perceptron) -> tuple[np.ndarray, np.ndarray]:
+        """Return (loss, excess over the floor) of each member [M]; the excess is NaN where the floor is not known."""
+        members = len(model.weights["embedding"])
+        x, y = (t.expand(members, *t.shape) for t in (self.inputs, self.targets))
+        losses = model.losses(x, y).double().cpu().numpy()
+        return losses, losses - (self.floor if self.floor is not None else np.nan)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from scalinglens.train.perceptron import Perceptron
 from scalinglens.train.settings import Training
 from scalinglens.train.transformer import Transformer
 
@@ -26,7 +27,7 @@ class Optimizer:
         trainings: one per member; they share all but learning rate and weight decay.
     """
 
-    def __init__(self, model: Transformer, trainings: Sequence[Training]) -> None:
+    def __init__(self, model: Transformer | Perceptron, trainings: Sequence[Training]) -> None:
         weights = [(model.roles[name], model.weights[name.replace(".", "_")]) for name in model.roles]
         self.weights = [w for _, w in weights]
         self.how = trainings[0]

@@ -7,14 +7,14 @@ h heads, k size of a head, V vocabulary.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scalinglens.train import operations
-from scalinglens.train.parameterization import parameterize
+from scalinglens.train.parameterization import drawn, parameterize
 from scalinglens.train.settings import Model, Parameterization
 
 __all__ = ["Transformer"]
@@ -52,6 +52,9 @@ class Transformer(nn.Module):
         d, f = model.width, model.feedforward * model.width
         self.model, self.table, self.vocab = model, parameterize(model, how), vocab
         self.by_hand = by_hand
+        self.watch: Callable[[str, Tensor], None] | None = (
+            None  # is told the residual stream after each part, and the logits
+        )
         shapes = {"embedding": (vocab, d)}
         for layer in range(model.depth):
             shapes |= {
@@ -73,14 +76,9 @@ class Transformer(nn.Module):
 
     def _drawn(self, name: str, number: int, shape: tuple[int, ...], seeds: tuple[int, ...]) -> Tensor:
         """Weights of all members; those of a member depend on its seed alone."""
-        rule = self.table.rules[self.roles[name]]
         if self.roles[name] == "gain":
             return torch.ones(len(seeds), *shape)
-        drawn = np.empty((len(seeds), *shape), dtype=np.float32)
-        for member, seed in enumerate(seeds):
-            rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence([seed, 0x1417, number])))
-            drawn[member] = rule.std * rng.standard_normal(shape, dtype=np.float32)
-        return torch.from_numpy(drawn)
+        return drawn(self.table.rules[self.roles[name]], number, shape, seeds)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the logits [M, B, T, V] after each token [M, B, T]."""
@@ -95,11 +93,14 @@ class Transformer(nn.Module):
         x = F.embedding(where.view(-1), table.reshape(-1, d)).view(M, B * T, d)
         if self.table.tokens != 1:
             x = x * self.table.tokens
+        self._tell("embedding", x)
         for layer in range(self.model.depth):
             seen = self.attention(torch.bmm(self.norm(x, f"{layer}_before"), self.weights[f"{layer}_qkv"]), B, T)
             x = torch.baddbmm(x, seen, self.weights[f"{layer}_out"])  # M, B T, d
+            self._tell(f"attention {layer + 1}", x)
             hidden = F.gelu(torch.bmm(self.norm(x, f"{layer}_between"), self.weights[f"{layer}_up"]))  # M, B T, f
             x = torch.baddbmm(x, hidden, self.weights[f"{layer}_down"])
+            self._tell(f"mlp {layer + 1}", x)
         return self.norm(x, "last").view(M, B, T, d)
 
     def attention(self, qkv: Tensor, B: int, T: int) -> Tensor:
@@ -127,7 +128,9 @@ class Transformer(nn.Module):
     def logits(self, features: Tensor) -> Tensor:
         """Return the logits [M, B, T, V] of the last layer [M, B, T, d]."""
         M, B, T, d = features.shape
-        return torch.bmm(features.view(M, B * T, d) * self.table.logits, self._head()).view(M, B, T, self.vocab)
+        logits = torch.bmm(features.view(M, B * T, d) * self.table.logits, self._head())
+        self._tell("logits", logits)
+        return logits.view(M, B, T, self.vocab)
 
     def losses(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Return the mean cross-entropy [M] over the targets [M, B, T] that follow the tokens [M, B, T]."""
@@ -139,6 +142,10 @@ class Transformer(nn.Module):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # bf16 is too coarse for a loss
         each = F.cross_entropy(logits.flatten(0, 2), targets.flatten(), reduction="none")
         return each.view(len(tokens), -1).mean(1)
+
+    def _tell(self, place: str, x: Tensor) -> None:
+        if self.watch is not None:
+            self.watch(place, x)
 
     def _head(self) -> Tensor:
         return self.weights["embedding"].mT if self.model.tied else self.weights["head"]  # M, d, V

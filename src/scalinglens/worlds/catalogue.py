@@ -16,7 +16,7 @@ from typing import Any
 from scalinglens.errors import QuantityError, WorldError, did_you_mean
 from scalinglens.quantities import parse_quantity
 
-__all__ = ["WORLDS", "Known", "build", "completed", "maker"]
+__all__ = ["WORLDS", "Known", "build", "completed", "maker", "words_of"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,11 @@ def completed(kind: str, words: Mapping[str, Any]) -> dict[str, Any]:
                 f"world.{name} = {words[name]!r} is no word of the world {kind!r}{did_you_mean(name, defaults)}; "
                 f"it has {', '.join(defaults)}"
             )
-    return {name: _read(name, words.get(name, default), type(default)) for name, default in defaults.items()}
+    for name, default in defaults.items():
+        if default is inspect.Parameter.empty and name not in words:
+            raise WorldError(f"the world {kind!r} needs world.{name}")
+    types = {name: str if default is inspect.Parameter.empty else type(default) for name, default in defaults.items()}
+    return {name: _read(name, words.get(name, default), types[name]) for name, default in defaults.items()}
 
 
 def build(kind: str, **words: Any) -> Any:
@@ -83,6 +87,15 @@ def build(kind: str, **words: Any) -> Any:
     64
     """
     return maker(kind)(**completed(kind, words))
+
+
+def words_of(kind: str) -> tuple[str, ...]:
+    """Return the names of the words that make a world.
+
+    >>> words_of("kernel")
+    ('nodes', 'spread', 'seed')
+    """
+    return tuple(_defaults(kind))
 
 
 @functools.cache

@@ -1,0 +1,1 @@
+"""Experiments, sweeps of them, and the executors that run them into a store."""
