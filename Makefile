@@ -31,7 +31,7 @@ cluster: torch
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'ray>=2.9' 'submitit>=1.5'
 	$(BIN)/python -c 'import ray, submitit; print("Ray", ray.__version__, "submitit", submitit.__version__)'
 
-demo: install
+demo: torch
 	$(BIN)/scalinglens demo
 
 test: install

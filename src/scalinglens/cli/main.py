@@ -18,7 +18,7 @@ from types import FrameType
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "demo": ("Demo", "train a ladder of small models, fit a law, and predict larger runs that were held out"),
+    "demo": ("Demo", "fit the runs of this project, predict new transformers, train them here and compare"),
     "fit": ("Fit", "fit a law to a table of runs, with a certificate and intervals"),
     "compare": ("Compare", "compare laws by what they forecast of runs that were held out"),
     "predict": ("Predict", "predict from a saved fit, or from a published law"),

@@ -5,6 +5,5 @@ simulate.py, students.py, two_time.py   its brute-force twins: random draws, mat
 learning_curve.py  a measured spectrum in, predicted losses out
 joint_data_model.py, regimes.py, manifold.py, information.py, scale_time.py, evidence.py, quanta.py, hierarchy.py,
 trajectories.py, value_network.py   its relatives, one paper or two each
-ladder.py          models trained for the demo
 models.py          what the command line offers, by name; answer.py: what each gives back
 """

@@ -73,11 +73,7 @@ def completed(kind: str, words: Mapping[str, Any]) -> dict[str, Any]:
                 f"world.{name} = {words[name]!r} is no word of the world {kind!r}{did_you_mean(name, defaults)}; "
                 f"it has {', '.join(defaults)}"
             )
-    for name, default in defaults.items():
-        if default is inspect.Parameter.empty and name not in words:
-            raise WorldError(f"the world {kind!r} needs world.{name}")
-    types = {name: str if default is inspect.Parameter.empty else type(default) for name, default in defaults.items()}
-    return {name: _read(name, words.get(name, default), types[name]) for name, default in defaults.items()}
+    return {name: _read(name, words.get(name, default), type(default)) for name, default in defaults.items()}
 
 
 def build(kind: str, **words: Any) -> Any:
