@@ -164,7 +164,7 @@ def _allocation(stated: Stated, allocation: Mapping[str, Any], budget: Any) -> d
     asked = numbers("the budget", budget, "flops" if stated.cost.unit == "FLOP" else None)
     arrays = np.broadcast_arrays(asked, *given.values())
     logs = {name: np.log(a) for name, a in zip(given, arrays[1:], strict=True)}
-    missing = Problem((left[0],), left[0], problem.cost, problem.fixed, problem.bounds)
+    missing = Problem((left[0],), left[0], problem.cost, problem.fixed, problem.bounds, problem.powers)
     slack, able = slack_of(missing, {**problem.fixed, **logs}, np.log(arrays[0]))
     if not able.all():
         raise PlanError(
