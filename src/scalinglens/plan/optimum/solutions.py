@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from scalinglens.numerics.roots import TIGHT
 from scalinglens.plan.optimum.closed_form import ClosedForm, closed_form
 from scalinglens.plan.optimum.head import negative
-from scalinglens.plan.optimum.nearby import PRICE, VALUE, Nearby
+from scalinglens.plan.optimum.nearby import PRICE, VALUE
+from scalinglens.plan.optimum.numeric import GAMMA, Numeric, floor_of
 from scalinglens.plan.optimum.optimum import Model, Optimum, Problem, ends_along, slack_of, solve
 from scalinglens.plan.optimum.problem import Stated
 from scalinglens.plan.optimum.spread import Part, Spread
-from scalinglens.plan.optimum.traces import FEW, Trace, known, read, traced
+from scalinglens.plan.optimum.traces import FEW, known
 from scalinglens.plan.source import Head
 
 __all__ = ["GAMMA", "PRICE", "VALUE", "Solver"]
 
-_TIGHT = 1e-7  # of ln inputs of draws: of those that an end rests on no more is asked than where they about are
 _GRID = 65  # points along a budget for draws of a forecast without a law
 _LINE = 33  # nodes of draws that are straight lines; the more, the fewer draws cross between two
-GAMMA = "price over the value above the floor"
-_FAR = 690.0  # ln of an input that stands for an endless one
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,12 +99,12 @@ class Solver:
             for head, form in zip(source.heads, self.forms, strict=True):
                 if len(head.draws):
                     single = len(source.heads) == 1
-                    centre = best if single else self._flat(self._best(head.model(), form, log_budgets[None]))
+                    centre = best if single else self.numeric(head, form).estimate(log_budgets)
                     own = self.form_of(head, head.draws)
                     if own is not None:
                         parts.append(self._of_form(head, own, log_budgets, centre))
                     elif np.any(centre.status != 3):
-                        parts.append(self._traced(head, form, log_budgets, centre))
+                        parts.append(self.numeric(head, form).part(log_budgets, centre))
         return Spread(log_budgets, tuple(parts))
 
     @staticmethod
@@ -133,97 +129,10 @@ class Solver:
         values = middle + head.widening * (part.rows(name, slice(None)) - middle)
         return _as_they_are(log_budgets, {name: values})
 
-    def _traced(self, head: Head, estimated: ClosedForm | None, log_budgets: np.ndarray, centre: Optimum) -> Part:
-        """Draws that are solved numerically."""
-        problem, count = self.problem, len(head.draws)
-        nearby = Nearby(head, problem, self._signed)
-        able, every = centre.status != 3, np.arange(count)
-        lost = np.zeros(count, dtype=bool)
-
-        floor, floors = (
-            self._floor(self._signed(head.model(some)), len(some)) for some in (head.values[None], head.draws)
-        )
-        with np.errstate(all="ignore"):
-            local = centre.price / (centre.value - floor)
-
-        def spread(
-            found: Mapping[str, np.ndarray], best: Optimum, at: np.ndarray, draws: np.ndarray
-        ) -> dict[str, np.ndarray]:
-            """Deviations from the estimate of pairs [k] of a budget and a draw."""
-            off = {name: head.widening * (found[name] - best.logs[name]) for name in problem.outer}
-            chosen = {name: best.logs[name] + off[name] for name in problem.outer}
-            slack, _ = slack_of(problem, {**problem.fixed, **chosen}, at)
-            off[problem.slack] = slack - best.logs[problem.slack]
-            with np.errstate(all="ignore"):
-                gamma = found[PRICE] / (found[VALUE] - floors[draws]) - best.price / (best.value - floor)
-            return off | {VALUE: found[VALUE] - best.value, PRICE: found[PRICE] - best.price, GAMMA: gamma}
-
-        def start(off: Mapping[str, np.ndarray], best: Optimum) -> dict[str, np.ndarray]:
-            return {name: best.logs[name] + off[name] / head.widening for name in problem.outer}
-
-        def solve_nodes(at: np.ndarray, trace: Trace | None) -> dict[str, np.ndarray]:
-            best = self._flat(self._best(self._signed(head.model()), estimated, at[None]))
-            if trace is not None:
-                weights = trace.weights(at)
-                guess = {name: read(weights, trace.values[name]) for name in problem.outer}
-                return self._nodes(nearby, at, best, guess, spread, start, lost)
-            last = {name: np.zeros((1, count)) for name in problem.outer}
-            rows = []
-            for i in range(len(at)):  # each node starts where the one before ended
-                one = _row(best, i)
-                rows.append(self._nodes(nearby, at[i : i + 1], one, last, spread, start, lost))
-                last = rows[-1]
-            return {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
-
-        trace = traced(solve_nodes, log_budgets[able], problem.outer)
-        weights = trace.weights(log_budgets)
-        middle = {name: centre.logs[name] for name in problem.free} | {
-            VALUE: centre.value,
-            PRICE: centre.price,
-            GAMMA: local,
-        }
-
-        def exact(name: str, rows: np.ndarray, draws: np.ndarray) -> np.ndarray:
-            best = _row(centre, rows)
-            own = weights[rows]
-            guess = {key: trace.pairs(key, own, draws) for key in problem.outer}
-            found = nearby.solve(draws, log_budgets[rows], start(guess, best), TIGHT)
-            return middle[name][rows] + spread(found, best, log_budgets[rows], draws)[name]
-
-        part = Part(trace, weights, middle, exact)
-        if not lost.any():
-            return part
-        # draws without an optimum at some budgets are solved at each
-        numbers = every[lost]
-        rows, columns = np.repeat(np.arange(len(log_budgets)), len(numbers)), np.tile(numbers, len(log_budgets))
-        apart = {name: np.full(len(rows), np.nan) for name in trace.values}
-        here = able[rows]
-        best = _row(centre, rows[here])
-        found = nearby.solve(columns[here], log_budgets[rows[here]], {k: best.logs[k] for k in problem.outer}, _TIGHT)
-        for name, off in spread(found, best, log_budgets[rows[here]], columns[here]).items():
-            apart[name][here] = middle[name][rows[here]] + off
-        return replace(part, lost=numbers, apart={k: v.reshape(-1, len(numbers)) for k, v in apart.items()})
-
-    @staticmethod
-    def _nodes(
-        nearby: Nearby,
-        at: np.ndarray,
-        best: Optimum,
-        guess: Mapping[str, np.ndarray],
-        spread: Callable[..., dict[str, np.ndarray]],
-        start: Callable[..., dict[str, np.ndarray]],
-        lost: np.ndarray,
-    ) -> dict[str, np.ndarray]:
-        """Deviations [k, draws] at ln budgets [k] from guesses of them; draws without an optimum are marked as lost."""
-        count = len(lost)
-        rows, draws = np.repeat(np.arange(len(at)), count), np.tile(np.arange(count), len(at))
-        flat, own = {name: array.ravel() for name, array in guess.items()}, _row(best, rows)
-        found = spread(nearby.solve(draws, at[rows], start(flat, own), _TIGHT), own, at[rows], draws)
-        made = {key: values.reshape(len(at), count) for key, values in found.items()}
-        for key, values in made.items():
-            if key != GAMMA:  # which needs a floor
-                lost |= ~np.isfinite(values).all(axis=0)
-        return {key: np.where(lost, 0.0, values) for key, values in made.items()}
+    def numeric(self, head: Head, form: ClosedForm | None = None) -> Numeric:
+        """The solver of one law's draws; its estimate starts from a closed form where there is one."""
+        signed = self._signed(head.model())
+        return Numeric(head, self.problem, self._signed, lambda at: self._flat(self._best(signed, form, at[None])))
 
     def _signed(self, model: Model) -> Model:
         """What is minimised of a law: its value, or its negative where more is better."""
@@ -267,22 +176,11 @@ class Solver:
         source = self.stated.source
         if not source.heads or source.link or not source.falls:
             return float("nan"), np.empty(0)
-        centre = float(self._floor(source.model(), 1)[0])
-        drawn = [self._floor(head.model(head.draws), len(head.draws)) for head in source.heads if len(head.draws)]
+        centre = float(floor_of(source.model(), self.problem, 1)[0])
+        drawn = [
+            floor_of(head.model(head.draws), self.problem, len(head.draws)) for head in source.heads if len(head.draws)
+        ]
         return centre, np.concatenate(drawn) if drawn else np.empty(0)
-
-    def _floor(self, model: Model, count: int) -> np.ndarray:
-        high = {name: min(self.problem.bounds.get(name, (0.0, _FAR))[1], _FAR) for name in self.problem.free}
-        logs: Mapping[str, np.ndarray] = {k: np.array([[v]]) for k, v in {**self.problem.fixed, **high}.items()}
-        with np.errstate(all="ignore"):
-            value = np.asarray(model(logs)[0], dtype=float)
-        return np.where(np.isfinite(value), value, np.nan).ravel() if value.size == count else np.full(count, np.nan)
-
-
-def _row(best: Optimum, rows: Any) -> Optimum:
-    """The optima at some of the budgets."""
-    rows = slice(rows, rows + 1) if isinstance(rows, int) else rows
-    return Optimum({k: v[rows] for k, v in best.logs.items()}, best.value[rows], best.price[rows], best.status[rows])
 
 
 def _as_they_are(log_budgets: np.ndarray, values: Mapping[str, np.ndarray]) -> Part:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from scalinglens.plan.optimum.estimates import between, quantiles
 from scalinglens.plan.optimum.traces import Trace, read
 
-__all__ = ["Part", "Spread"]
+__all__ = ["Part", "Spread", "ends_of"]
 
 _KNOWN = 1e-12  # an error that is none
 
@@ -44,7 +45,7 @@ class Part:
         """How many draws."""
         return next(iter(self.trace.values.values())).shape[1]
 
-    def rows(self, name: str, rows: slice) -> np.ndarray:
+    def rows(self, name: str, rows: Any) -> np.ndarray:
         """Values [rows, draws] at some of the budgets."""
         values = read(self.weights[rows], self.trace.values[name])
         values += self.middle[name][rows, None]
@@ -54,6 +55,15 @@ class Part:
         if len(self.lost):
             values[:, self.lost] = self.apart[name][rows]
         return values
+
+    def errors(self, name: str, log_budgets: np.ndarray) -> np.ndarray:
+        """Bounds [k, draws] of the errors at ln budgets [k]."""
+        if self.weights.ndim == 1:
+            return np.zeros((len(log_budgets), self.size))
+        cell = np.searchsorted(self.trace.nodes, log_budgets, side="right") - 1
+        found = self.trace.errors[name][np.clip(cell, 0, len(self.trace.nodes) - 2)]
+        found[:, self.lost] = 0.0
+        return found
 
     def pairs(self, name: str, rows: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """Values [k] of single draws at single budgets, solved where the trace has errors."""
@@ -203,3 +213,41 @@ class Spread:
                 values[own] = part.pairs(name, rows[own], draws[own] - offset)
             offset += part.size
         return values
+
+
+def ends_of(
+    values: np.ndarray, errors: np.ndarray, level: float, exact: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends [n], [n] of the central interval of values known to errors.
+
+    Args:
+        values, errors: [n, draws]; an infinite error is one of a value that is not known at all.
+        level: of the interval.
+        exact: (numbers of rows [k], numbers of draws [k]) -> values [k].
+
+    >>> x = np.linspace(0, 1, 101)
+    >>> ends_of(x[None].round(1), np.full((1, 101), 0.06), 0.9, lambda rows, draws: x[draws])
+    (array([0.05]), array([0.95]))
+    """
+    low, high = quantiles(values, level)
+    open_ = np.flatnonzero((errors > _KNOWN).any(axis=1))
+    if not len(open_):
+        return low, high
+    values, errors = values[open_], errors[open_]
+    k = values.shape[1]
+    places = [tail * (k - 1) for tail in ((1 - level) / 2, (1 + level) / 2)]
+    pairs = [(int(place), min(int(place) + 1, k - 1)) for place in places]
+    lower, upper = values - errors, values + errors
+    least = np.partition(lower, sorted({i for i, _ in pairs}), axis=1)
+    most = np.partition(upper, sorted({j for _, j in pairs}), axis=1)
+    for end, place, (i, j) in zip((low, high), places, pairs, strict=True):
+        above = upper >= least[:, i, None]
+        below = k - np.count_nonzero(above, axis=1)
+        row, column = np.nonzero(above & (lower <= most[:, j, None]))
+        found = values[row, column]
+        unsure = errors[row, column] > _KNOWN
+        found[unsure] = exact(open_[row[unsure]], column[unsure])
+        sorted_ = found[np.lexsort((found, row))]
+        first = np.searchsorted(row, np.arange(len(open_)))
+        end[open_] = between(sorted_[first + i - below], sorted_[first + j - below], place % 1)
+    return low, high

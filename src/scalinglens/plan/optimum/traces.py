@@ -16,6 +16,9 @@ _MANY = 0.75  # share of the draws whose error must be small; of the others, whi
 _SHARE = 5e-3  # of the standard deviation of the draws, an error in the middle of a cell that is small enough
 _SAFE = 4.0  # an error may be larger elsewhere than where it was seen, by as much
 
+_NEWTON = 4  # steps that invert a cubic without an inner bend to the last digits
+_ROUNDING = 1e-11  # of ln budget, that the inversion itself may err by
+
 Found = Mapping[str, np.ndarray]
 """name -> [budgets, draws]."""
 
@@ -70,6 +73,40 @@ class Trace:
         for corner in corners[1:]:
             low, high = np.minimum(low, corner), np.maximum(high, corner)
         return low - errors, high + errors
+
+    def backwards(self, name: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where each draw of a quantity that falls with the budget has a value.
+
+        Args:
+            values: [n, draws].
+
+        Returns:
+            ln budgets [n, draws] and bounds of their errors, infinite where a draw is nowhere so large; the last node where
+            it is nowhere so small.
+
+        Cost: about 40 operations on [n, draws].
+        """
+        nodes, own = self.nodes, self.values[name]
+        count = own.shape[1]
+        cell = np.zeros(values.shape, dtype=np.int32)
+        for inner in own[1:-1]:
+            cell += values <= inner
+        place = cell * count + np.arange(count)
+        a, b, c, d = (part.reshape(-1)[place] for part in self._cubics(name))
+        width = np.diff(nodes)[cell]
+        with np.errstate(all="ignore"):
+            x = width * np.clip((d - values) / (d - own[1:].reshape(-1)[place]), 0.0, 1.0)  # along the chord
+            for _ in range(_NEWTON):
+                slope = (3 * a * x + 2 * b) * x + c
+                x = np.clip(x - (((a * x + b) * x + c) * x + d - values) / slope, 0.0, width)
+            slope = (3 * a * x + 2 * b) * x + c
+            errors = self.errors[name].reshape(-1)[place] / -slope + _ROUNDING
+            good = (slope < 0) & (values <= own[0]) & np.isfinite(x)
+        return np.where(good, nodes[cell] + x, nodes[0]), np.where(good, errors, np.inf)
+
+    def _cubics(self, name: str) -> np.ndarray:
+        """Coefficients [4, k - 1, draws] of each cell, the highest power first."""
+        return CubicSpline(self.nodes, self.values[name]).c
 
 
 def read(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
