@@ -12,6 +12,7 @@ from scalinglens.plan.inverse import costs_of_head
 from scalinglens.plan.optimum.closed_form import ClosedForm
 from scalinglens.plan.optimum.estimates import Estimates, quantiles, value_interval, widened
 from scalinglens.plan.optimum.head import Head
+from scalinglens.plan.optimum.numeric import Numeric
 from scalinglens.plan.optimum.optimum import ENDLESS, Optimum
 from scalinglens.plan.optimum.solutions import VALUE, Solver
 from scalinglens.plan.optimum.spread import Part, ends_of
@@ -105,17 +106,21 @@ class _Compared:
         return form if whole and not self.solver.problem.bounds else None
 
     @cached_property
+    def numeric(self) -> Numeric:
+        """The solver of the draws."""
+        return self.solver.numeric(self.head)
+
+    @cached_property
     def part(self) -> Part:
         """The optimum at the costs of the allocations."""
-        return self.solver.numeric(self.head).part(self.logs, self.best)
+        return self.numeric.part(self.logs, self.best)
 
     @cached_property
     def trace(self) -> Trace:
         """The least value between the costs that can be asked for."""
-        numeric = self.solver.numeric(self.head)
         path = np.linspace(self.equal.min() - _BELOW, self.logs.max() + 1e-9, 257)
-        able = path[numeric.estimate(path).status != 3]
-        return numeric.least(able[0], able[-1])
+        able = path[self.numeric.estimate(path).status != 3]
+        return self.numeric.least(able[0], able[-1])
 
     @cached_property
     def near(self) -> Mapping[str, np.ndarray]:
@@ -150,14 +155,22 @@ class _Compared:
             if all(np.all((place > ENDLESS[0]) & (place < ENDLESS[1])) for place in places):
                 return quantiles(np.minimum(logs.T, most), level)
 
-        def exact(row: np.ndarray, draw: np.ndarray) -> np.ndarray:
+        def solved(row: np.ndarray, draw: np.ndarray) -> np.ndarray:
             near = {name: array[rows[row], None] for name, array in self.near.items()}
             natural = self.head.draws[draw]
-            found = costs_of_head(self.solver, self.head, natural, values[row, draw][:, None], near)
-            return np.minimum(found[:, 0], most[row, 0])
+            return costs_of_head(self.solver, self.head, natural, values[row, draw][:, None], near)[:, 0]
 
         if not self.solver.problem.outer:
             every = np.indices(values.shape).reshape(2, -1)
-            return quantiles(exact(*every).reshape(values.shape), level)
+            return quantiles(np.minimum(solved(*every).reshape(values.shape), most), level)
         logs, errors = self.trace.backwards(VALUE, values)
+
+        def exact(row: np.ndarray, draw: np.ndarray) -> np.ndarray:
+            start = np.where(np.isfinite(errors[row, draw]), logs[row, draw], np.nan)
+            found = self.numeric.costs(self.trace, draw, values[row, draw], start)
+            left = np.isnan(found)
+            if left.any():
+                found[left] = solved(row[left], draw[left])
+            return np.minimum(found, most[row, 0])
+
         return ends_of(np.minimum(logs, most), errors, level, exact)

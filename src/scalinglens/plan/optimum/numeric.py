@@ -19,6 +19,8 @@ from scalinglens.plan.optimum.traces import Trace, read, traced
 __all__ = ["GAMMA", "Numeric", "floor_of"]
 
 _TIGHT = 1e-7  # of ln inputs at the nodes of a trace; what an interval ends on is solved to the last digits
+_ROUNDS = 6  # of Newton's method for a cost
+_SETTLED = 1e-6  # a step after which the error is of the order of its square
 _FAR = 690.0  # ln of an input that stands for an endless one
 GAMMA = "price over the value above the floor"
 
@@ -88,7 +90,10 @@ class Numeric:
         return replace(part, lost=numbers, apart=apart)
 
     def least(self, low: float, high: float) -> Trace:
-        """The least value of every draw, whole and under `VALUE`, between two ln budgets; NaN for draws without one."""
+        """The optimum of every draw between two ln budgets: ln of the outer inputs, and the least value under `VALUE`.
+
+        They are whole, not distances from the estimate; the value is NaN for draws without an optimum.
+        """
         lost = np.zeros(len(self.head.draws), dtype=bool)
 
         def whole(at: np.ndarray, so_far: Trace | None) -> dict[str, np.ndarray]:
@@ -97,8 +102,40 @@ class Numeric:
             return {name: found[name] for name in self.problem.outer} | {VALUE: values}
 
         trace = traced(whole, np.linspace(low, high, 1000), (VALUE,))
-        trace.values[VALUE][:, lost] = np.nan
-        return trace
+        best = self.estimate(trace.nodes)
+        values = {name: trace.values[name] + best.logs[name][:, None] for name in self.problem.outer}
+        return replace(trace, values={VALUE: np.where(lost, np.nan, trace.values[VALUE]), **values})
+
+    def costs(self, trace: Trace, draws: np.ndarray, values: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """Return ln of the budgets [k] at which draws [k] are as good as values [k].
+
+        Newton's method: the price is the slope of the least value by ln budget.
+
+        Args:
+            trace: of `least`. start: ln budgets nearby [k].
+
+        Returns:
+            NaN where it does not settle.
+
+        Cost: some five evaluations of the law for each.
+        """
+        at = start.copy()
+        low, high = trace.nodes[0], trace.nodes[-1]
+        weights = trace.weights(np.clip(at, low, high))
+        place = {name: trace.pairs(name, weights, draws) for name in self.problem.outer}
+        left = np.arange(len(draws))
+        for _ in range(_ROUNDS):
+            found = self.nearby.solve(draws[left], at[left], {k: v[left] for k, v in place.items()}, TIGHT)
+            with np.errstate(all="ignore"):
+                step = (found[VALUE] - values[left]) / found[PRICE]
+            at[left] += np.where(np.abs(step) < 1.0, step, np.nan)
+            for name in place:
+                place[name][left] = found[name]
+            left = left[np.abs(step) > _SETTLED]  # what is NaN is given up
+            if not len(left):
+                return at
+        at[left] = np.nan
+        return at
 
     # ---- pieces -----------------------------------------------------------------------------------------------------
 
