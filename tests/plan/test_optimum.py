@@ -377,18 +377,21 @@ def test_budgets_in_any_order_and_twice():
 
 
 def test_a_draw_without_an_optimum_is_left_aside():
-    """A negative exponent makes the loss rise with the size: no number at some budgets, and the others keep their ends."""
-    source = drawn("pearce2024.L", count=60)
+    """A size that no budget reaches leaves a draw without a loss; the others keep their ends."""
+    text, c = "E + A/(params - K)^alpha + B/tokens^beta", dict(law("besiroglu2024").constants)
+    source = as_source(text, constants={**c, "K": 1e6})
     head = source.heads[0]
-    broken = head.draws.copy()
-    broken[7, head.law.parameters.index("A")] = np.nan
+    draws = head.values * np.exp(0.01 * np.random.default_rng(2).standard_normal((60, len(head.values))))
+    broken = draws.copy()
+    broken[7, head.law.parameters.index("K")] = 1e14
     budgets = np.geomspace(1e20, 1e24, 60)
-    found = frontier(replace(source, heads=(replace(head, draws=broken),)), budgets)
-    whole = frontier(replace(source, heads=(replace(head, draws=np.delete(head.draws, 7, axis=0)),)), budgets)
-    for end in ("low", "high"):
-        np.testing.assert_allclose(
-            getattr(found.optimum["tokens"], end), getattr(whole.optimum["tokens"], end), rtol=1e-4
-        )
+    one, other = (
+        frontier(replace(source, heads=(replace(head, draws=some),)), budgets).optimum["tokens"]
+        for some in (broken, np.delete(draws, 7, axis=0))
+    )
+    assert np.isfinite(one.low).all()
+    np.testing.assert_allclose(one.low, other.low, rtol=2e-3)  # with the splines, where it is left aside
+    np.testing.assert_allclose(one.high, other.high, rtol=2e-3)
 
 
 def test_a_trace_bounds_what_it_follows():

@@ -13,6 +13,7 @@ import pandas as pd
 from scalinglens.errors import PlanError
 from scalinglens.files import PICTURES, written_whole
 from scalinglens.fit.estimate import Estimate, check_level
+from scalinglens.numerics.processes import single_threaded_blas
 from scalinglens.plan.cost import Cost
 from scalinglens.plan.optimum.estimates import Estimates, estimate_of, value_interval, widened
 from scalinglens.plan.optimum.near import near_optimal
@@ -165,9 +166,10 @@ def frontier(
     Raises:
         PlanError: impossible budgets, unknown names, or a question that determines nothing.
 
-    Cost: for a law with a closed form a few operations per draw and budget (4,000 draws x 1,000 budgets in half a second);
-        otherwise about 20 evaluations of the law for each draw and budget. Of many budgets the draws are solved at 17 or
-        more and interpolated at the others, to a hundredth of their spread (see `plan/smooth.py`).
+    Cost: 4,000 draws x 1,000 budgets in a fraction of a second (`python -m benchmarks.frontier`). Without a closed form each
+        draw is solved at 17 budgets or more, at about three evaluations of the law each; of many budgets those draws are
+        solved at each on which an end can rest, so that the ends are those of every draw solved (see
+        `plan/optimum/spread.py`). Exponents and gamma use the splines between the solved budgets, to about 1e-5.
 
     Source: Hoffmann et al. 2022, eq. 4 (closed form).
 
@@ -199,13 +201,14 @@ def frontier_of(
     budgets = np.asarray(budgets, dtype=float)
     log_budgets = np.log(budgets)
     solver = Solver(stated)
-    best = solver.estimate(log_budgets)
-    drawn = solver.spread(log_budgets, best)
-    optimum = _optimum(solver, log_budgets, best, drawn, level)
-    optimum |= {name: Estimates.plain(np.full(len(budgets), value)) for name, value in stated.fixed.items()}
-    loss = _loss(solver, log_budgets, {name: optimum[name].value for name in source.inputs}, level)
-    status = tuple(STATUSES[i] for i in best.status)
-    exponents, gamma, floor = _exponents(solver, log_budgets, best, drawn, level)
+    with single_threaded_blas():  # its products are thin
+        best = solver.estimate(log_budgets)
+        drawn = solver.spread(log_budgets, best)
+        optimum = _optimum(solver, log_budgets, best, drawn, level)
+        optimum |= {name: Estimates.plain(np.full(len(budgets), value)) for name, value in stated.fixed.items()}
+        loss = _loss(solver, log_budgets, {name: optimum[name].value for name in source.inputs}, level)
+        status = tuple(STATUSES[i] for i in best.status)
+        exponents, gamma, floor = _exponents(solver, log_budgets, best, drawn, level)
     decades = _decades(source, {**{k: e.value for k, e in optimum.items()}, **_budget(stated, budgets)})
     return Frontier(
         source=source,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -100,7 +100,9 @@ class Trace:
                 slope = (3 * a * x + 2 * b) * x + c
                 x = np.clip(x - (((a * x + b) * x + c) * x + d - values) / slope, 0.0, width)
             slope = (3 * a * x + 2 * b) * x + c
-            errors = self.errors[name].reshape(-1)[place] / -slope + _ROUNDING
+            # the true slope nearby may be less than the spline's, whose chord is true
+            flat = np.minimum(-slope, (d - own[1:].reshape(-1)[place]) / width)
+            errors = 2.0 * self.errors[name].reshape(-1)[place] / flat + _ROUNDING
             good = (slope < 0) & (values <= own[0]) & np.isfinite(x)
         return np.where(good, nodes[cell] + x, nodes[0]), np.where(good, errors, np.inf)
 
@@ -161,7 +163,13 @@ def traced(
         trace = _with(trace, middle, solve(middle, trace), bad)
     if not all(np.isfinite(trace.errors[name]).all() for name in checked):
         return _exactly(solve, unique, trace)
-    return trace
+    return replace(trace, errors={name: _spread(error) for name, error in trace.errors.items()})
+
+
+def _spread(errors: np.ndarray) -> np.ndarray:
+    """The largest of each cell and its neighbours: a kink close to a node is seen from one side, and splines ring."""
+    wide = np.maximum(errors[1:], errors[:-1])
+    return np.maximum(errors, np.maximum(np.concatenate([errors[:1], wide]), np.concatenate([wide, errors[-1:]])))
 
 
 def _exactly(
