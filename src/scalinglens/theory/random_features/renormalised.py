@@ -259,9 +259,10 @@ def _log(x: np.ndarray) -> np.ndarray:
 def _sums(z: np.ndarray, eigenvalues: np.ndarray, *columns: np.ndarray) -> list[np.ndarray]:
     """sum_k c_k/(z + lambda_k)^j for j = 1, 2, 3 and the columns c of each, [batch or 1, K, columns]: [batch, n, columns].
 
-    In real arithmetic, which costs a third of complex: with z = x + i y, r = x + lambda_k, p = 1/(r^2 + y^2) and G = 1/(r + i y)
+    In real arithmetic, which costs a third of complex: with z = x + i y, r = x + lambda, p = 1/(r^2 + y^2) and G = 1/(r + i y)
 
-        Re G = r p, Im G = -y p,   Re G^2 = p - 2 y^2 p^2, Im G^2 = -2 y r p^2,   Re G^3 = r p (p - 4 q^2), Im G^3 = q (4 q^2 - 3 p)
+        Re G = r p, Im G = -y p,   Re G^2 = p - 2 y^2 p^2, Im G^2 = -2 y r p^2
+        Re G^3 = r p (p - 4 q^2), Im G^3 = q (4 q^2 - 3 p)
 
     where q = y p; y belongs to the node and comes out of the sums.
     """
