@@ -288,8 +288,11 @@ def exponents_page(found: dict[str, Any]) -> str:
         for row in beyond
     ]  # fmt: skip
 
+    def short(place: float) -> str:
+        return f"{place:.0e}".replace("e+0", "e").replace("e+", "e")
+
     def between(places: Sequence[float]) -> str:
-        return f"{places[0]:.0e} and {places[1]:.0e}".replace("e+0", "e").replace("e+", "e")
+        return f"{short(places[0])} and {short(places[1])}"
 
     parts = [
         "# Exponents, measured and predicted",
@@ -300,10 +303,10 @@ def exponents_page(found: dict[str, Any]) -> str:
         "(`exponents(a, b)`, random_features.md section 6); positive where a loss falls, or where a term or an optimum grows.",
         _table(["a", "b", "task", *named.values()], rows),
         f"Losses between t = {between(found['late'])} (N = P = inf) and between sizes {between(found['sizes'])} (late times); "
-        f"the terms in 1/N and 1/P from derivatives between t = {between(found['early'])} at N or P = {found['ample']:.0e}; "
-        f"test less train loss between t = {between(found['gap']['times'])} at P = {found['gap']['samples']:.0e}; the optimum at "
-        f"C = N t = {found['budget']:.0e}.",
-        f"The largest distance, {off[worst]:.3f}, is that of the {named[worst]}: near a - 1 = b two terms of nearly the same "
+        f"the terms in 1/N and 1/P from derivatives between t = {between(found['early'])} at N or P = {short(found['ample'])}; "
+        f"test less train loss between t = {between(found['gap']['times'])} at P = {short(found['gap']['samples'])}; the optimum at "
+        f"C = N t = {short(found['budget'])}.",
+        f"The largest distance, {off[worst]:.3f}, is in the column {named[worst]}: near a - 1 = b two terms of nearly the same "
         "power compete, and the slope is still on its way from one to the other.",
         "## Where the published exponents fail",
         "Past a - 1 = b the loss of one model falls as N^-b. The paper prints min(a - 1, 2b), which is that of the bias, the "
