@@ -63,7 +63,7 @@ def two_times(problem: RandomFeatures, steps: int, optimizer: GradientDescent | 
         TheoryError: another optimizer, a batch of problems, or too many steps.
 
     Cost: O(modes T^2) for each sweep of the responses, O(T^2 log T) for each of the correlations; at most 2 T of each, some tens
-        in practice. At 2,000 steps and 1,000 modes some minutes and 1 GB.
+        in practice. At 2,000 steps and 1,000 modes some minutes and 2 GB.
 
     Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092), section 3.
 

@@ -22,6 +22,8 @@ from scalinglens.worlds.spectra import Spectrum
 __all__ = ["Renormalised", "above_the_cut", "edge_of", "renormalise", "resolution"]
 
 _TURNS = 3  # steps from the real axis to the angle of s
+_OBTUSE = 0.75 * np.pi  # the cut is near from there on, and is approached step by step
+_APPROACHES = 16
 _POLISH = 8
 _REACH = 2.0  # how far a cubic through two points is trusted, in units of their distance
 _CLOSE = 1e-14
@@ -123,24 +125,43 @@ def renormalise(spectrum: Spectrum, features: np.ndarray, samples: np.ndarray, s
     """
     kappa = resolution(spectrum, np.minimum(features, samples))
     curve = _Curve(spectrum, features, samples, kappa)
-    x = _on_real_axis(curve, s)
-    size, angle = np.log(np.abs(s)), np.abs(np.angle(s))  # a minus zero must not turn pi into -pi
-    aim, behind = size + 0j, None
-    for step in range(1, _TURNS + _POLISH + 1):
-        point = curve.at(np.exp(x))
-        # the error of the value at x is that of the step to come
-        here = _Here(x, point.log_s, 1 / point.slope)
-        aim = size + 1j * angle * min(step / _TURNS, 1.0)
-        x, left = _ahead(here, behind, aim)
-        behind = here
-        if step > _TURNS:
-            gap = left.max(axis=-1)
-            if gap.max() < _CLOSE:
-                break
+    x, slope, gap = _followed(curve, s)
     delta = np.exp(x)
     return Renormalised(
-        spectrum, s, kappa[:, None] + delta, delta, kappa, **curve.functions(delta), slope=point.slope, gap=gap
+        spectrum, s, kappa[:, None] + delta, delta, kappa, **curve.functions(delta), slope=slope, gap=gap
     )
+
+
+def _followed(curve: _Curve, s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """ln delta at the nodes [batch, n], d ln s/d ln delta there, and the largest error of ln s [batch]."""
+    x = _on_real_axis(curve, s)
+    size, angle = np.log(np.abs(s)), np.abs(np.angle(s))  # a minus zero must not turn pi into -pi
+    size, angle = np.broadcast_to(size, x.shape), np.broadcast_to(angle, x.shape)
+    # a node beyond the cut, on the real axis, is about as far from it as its neighbours are
+    from_cut = np.pi - angle
+    apart = np.where(from_cut > 0, from_cut, from_cut[from_cut > 0].min(initial=np.pi))
+    slope, left = np.empty_like(x), np.full(x.shape, np.inf)
+    before = np.full((3, *x.shape), np.nan, dtype=complex)
+    going = np.arange(x.shape[1])
+    for step in range(1, _TURNS + _APPROACHES + _POLISH + 1):
+        there = x[:, going]
+        point = curve.at(np.exp(there))
+        here = _Here(there, point.log_s, 1 / point.slope)
+        end = angle[:, going]
+        if step <= _TURNS:
+            to = np.minimum(end, _OBTUSE) * (step / _TURNS)
+        else:
+            near = (np.pi - _OBTUSE) * _CLOSER ** ((step - _TURNS) / 2)
+            to = np.where((near < apart[:, going]) | (step >= _TURNS + _APPROACHES), end, np.pi - near)
+        aim = size[:, going] + 1j * to
+        x[:, going], off = _ahead(here, _Here(*before[:, :, going]), aim, apart[:, going])
+        slope[:, going] = point.slope
+        before[:, :, going] = here.x, here.y, here.g
+        left[:, going] = np.where(to == end, off, np.inf)
+        going = going[~(left[:, going] < _CLOSE).all(axis=0)]
+        if not len(going):
+            break
+    return x, slope, left.max(axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,18 +173,17 @@ class _Here:
     g: np.ndarray
 
 
-def _ahead(here: _Here, behind: _Here | None, aim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ahead(here: _Here, behind: _Here, aim: np.ndarray, apart: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """ln delta where ln s is `aim`, and about how far off it is: Newton's step, or the cubic through two points and slopes."""
     e = aim - here.y
-    moved, left = here.g * e, np.abs(e) ** 2
-    if behind is not None:
-        h = here.y - behind.y
-        known = np.abs(e) < _REACH * np.abs(h)
-        with np.errstate(all="ignore"):
-            mean = (here.x - behind.x) / h
-            cubic = e * e / h * ((here.g - mean) + (here.g - 2 * mean + behind.g) / h * (e + h))
-        moved = moved + np.where(known, cubic, 0.0)
-        left = np.where(known, left * np.minimum(np.abs(h) ** 2, 1.0), left)
+    h = here.y - behind.y
+    known = np.abs(e) < _REACH * np.abs(h)
+    with np.errstate(all="ignore"):
+        mean = (here.x - behind.x) / h
+        cubic = e * e / h * ((here.g - mean) + (here.g - 2 * mean + behind.g) / h * (e + h))
+    moved = here.g * e + np.where(known, cubic, 0.0)
+    # the series of ln delta in ln s reaches as far as the cut, where it may branch
+    left = np.abs(e) ** 2 / apart * np.where(known, np.minimum((np.abs(h) / apart) ** 2, 1.0), 1.0)
     return here.x + moved, left
 
 

@@ -13,9 +13,10 @@ import pandas as pd
 from scalinglens.errors import TheoryError
 from scalinglens.numerics.contour import hyperbola
 from scalinglens.theory.random_features.correlations import PARTS, bilinear, correlation, gradients, pairs
-from scalinglens.theory.random_features.optimizers import GradientFlow, Optimizer, Rule, settled
+from scalinglens.theory.random_features.optimizers import GradientFlow, Optimizer, settled
 from scalinglens.theory.random_features.problem import RandomFeatures
 from scalinglens.theory.random_features.renormalised import edge_of, renormalise
+from scalinglens.theory.random_features.rules import Rule
 from scalinglens.theory.random_features.static import static_loss
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def solve(
         _no_bottleneck(problem, optimizer, times, inner, endless, store)
     finite = np.flatnonzero(~endless)
     if len(inner) and len(finite):
-        edge = float(edge_of(problem.spectrum, N[finite], P[finite]).max()) if optimizer.discrete else math.inf
+        edge = float(edge_of(problem.spectrum, N[finite], P[finite]).max()) if optimizer.needs_edge else math.inf
 
         def fill(configurations: np.ndarray, at: np.ndarray, precision: float) -> None:
             for rule in optimizer.rules(times[at], edge, precision):
