@@ -304,7 +304,7 @@ def exponents_page(found: dict[str, Any]) -> str:
         _table(["a", "b", "task", *named.values()], rows),
         f"Losses between t = {between(found['late'])} (N = P = inf) and between sizes {between(found['sizes'])} (late times); "
         f"the terms in 1/N and 1/P from derivatives between t = {between(found['early'])} at N or P = {short(found['ample'])}; "
-        f"test less train loss between t = {between(found['gap']['times'])} at P = {short(found['gap']['samples'])}; the optimum at "
+        f"test - train between t = {between(found['gap']['times'])} at P = {short(found['gap']['samples'])}; the optimum at "
         f"C = N t = {short(found['budget'])}.",
         f"The largest distance, {off[worst]:.3f}, is in the column {named[worst]}: near a - 1 = b two terms of nearly the same "
         "power compete, and the slope is still on its way from one to the other.",

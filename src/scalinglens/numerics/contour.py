@@ -95,7 +95,7 @@ def chebyshev_degree(values: np.ndarray, digits: float) -> int:
     12
     """
     n = values.shape[-1]
-    size = np.abs(dct(values, axis=-1)) / n
+    size = np.abs(np.asarray(dct(values, axis=-1))) / n
     most = np.abs(values).max(axis=-1, keepdims=True)
     kept = np.flatnonzero((size > max(10.0**-digits, 1e-15 * n) * most).reshape(-1, n).any(axis=0))
     return int(kept[-1]) if len(kept) else 0

@@ -10,6 +10,7 @@ so that one solver serves all of them. The generating function of p_t has one po
     gradient descent   s = (r - 1)/eta                           p_t = (1 - eta x)^t
     heavy ball         s = (r - 1)(1 - mu/r)/eta                 p_(t+1) = (1 + mu - eta x) p_t - mu p_(t-1)
     Nesterov           s = (r - 1)(r - mu)/(eta ((1+mu) r - mu))    p_(t+1) = (1 - eta x)((1 + mu) p_t - mu p_(t-1))
+    the same, any eta  see scheduled.py                          p_t = prod_(j<t) (1 - eta_j x)
     flow, momentum     s = sigma + beta sigma^2                  beta p'' + p' = -x p
     weight decay       gradient flow on loss + rho |w|^2: p_t = (rho + x e^(-(x + rho) t))/(x + rho)
 
@@ -87,7 +88,8 @@ class GradientFlow:
     def rules(self, times: np.ndarray, edge: float, digits: float) -> list[Rule]:
         """One hyperbola for all times."""
         s, ds = hyperbola(float(times.min()), float(times.max()), digits)
-        return [Rule(s, np.exp(np.outer(s, times)) * ds[:, None], np.arange(len(times)))]
+        weights = np.exp(np.outer(s, times)) * ds[:, None]
+        return [Rule(s, weights, np.arange(len(times)), s[:, None] * weights)]
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ class WeightDecay:
         s, ds = hyperbola(float(times.min()), max(late, CROSSING / rho), digits)
         weights = s[:, None] / (s - rho)[:, None] * np.exp(np.outer(s - rho, times)) * ds[:, None]
         own = np.full((1, len(times)), rho / 2, dtype=complex)
-        return [Rule(np.append(s, rho), np.concatenate((weights, own)), np.arange(len(times)), 1)]
+        moving = np.concatenate(((s - rho)[:, None] * weights, 0 * own))
+        return [Rule(np.append(s, rho), np.concatenate((weights, own)), np.arange(len(times)), moving, 1)]
 
 
 _SETTLED = 60.0  # of the decay's time scale: what still moves is e^-60
@@ -138,7 +141,7 @@ def settled(optimizer: Optimizer, times: np.ndarray) -> np.ndarray:
 class ContinuousMomentum:
     """Gradient flow with momentum: beta v'' + v' = -K v from rest, which heavy ball is with small steps.
 
-    With step eta and momentum mu, heavy ball after n steps is at time n eta/(1 - mu), with beta = eta/(1 - mu)^2 or so.
+    With step eta and momentum mu, heavy ball after n steps is at time n eta/(1 - mu), with beta = eta/(1 - mu)^2.
 
     Args:
         inertia: beta > 0, in units of time: modes with eigenvalues above 1/(4 beta) oscillate.
@@ -156,20 +159,28 @@ class ContinuousMomentum:
         positive("inertia", self.inertia)
 
     def filter(self, x: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """(e^(q t) + e^(q' t))/2 + (e^(q t) - e^(q' t))/(2 beta (q - q')), q and q' the roots of beta q^2 + q + x."""
+        """(e^(q t) + e^(q' t))/2 + S/(2 beta), S = (e^(q t) - e^(q' t))/(q - q'), q and q' the roots of beta q^2 + q + x."""
+        mean, apart = self._exponentials(np.asarray(x), times)
+        found = mean + apart / (2 * self.inertia)
+        return found if np.iscomplexobj(x) else np.real(found)
+
+    def _moving(self, x: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """dp_t/dt = -(x/beta) S."""
+        return -x / self.inertia * self._exponentials(x, times)[1]
+
+    def _exponentials(self, x: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(e^(q t) + e^(q' t))/2 and S [T, ...]."""
         beta = self.inertia
-        x = np.asarray(x)
         root = np.sqrt((1 - 4 * beta * x).astype(complex))
         slow, quick = -2 * x / (1 + root), -(1 + root) / (2 * beta)
         t = np.reshape(times, (-1,) + (1,) * x.ndim)
         turn = root * t / (2 * beta)  # (q - q') t/2
         first, second = np.exp(slow * t), np.exp(quick * t)
         with np.errstate(all="ignore"):
-            apart = (first - second) * beta / root
-        # near the double root by its series: sinh(z)/z
-        apart = np.where(np.abs(turn) < 1, t * np.exp(-t / (2 * beta)) * _sinhc(turn), apart)
-        found = (first + second) / 2 + apart / (2 * beta)
-        return found if np.iscomplexobj(x) else found.real
+            # near the double root by sinh(z)/z
+            close = t * np.exp(-t / (2 * beta)) * _sinhc(turn)
+            apart = np.where(np.abs(turn) < 1, close, (first - second) * beta / root)
+        return (first + second) / 2, apart
 
     def rules(self, times: np.ndarray, edge: float, digits: float) -> list[Rule]:
         """An ellipse while modes oscillate, a hyperbola to the right of them for the rest."""
@@ -177,14 +188,14 @@ class ContinuousMomentum:
         early = times <= _MARGIN * 2 * beta * digits * math.log(10)
         rules = []
         if early.any():
-            rules.append(entire_rule(self.filter, times, np.flatnonzero(early), edge, digits))
+            rules.append(entire_rule(self.filter, times, np.flatnonzero(early), edge, digits, self._moving))
         if (~early).any():
             late = np.flatnonzero(~early)
             sigma, ds = hyperbola(float(times[late].min()), float(times[late].max()), digits)
-            keep = sigma.real > -1 / (2 * beta)  # beyond, where e^(sigma t) is nothing, the lower half plane begins
+            keep = np.real(sigma) > -1 / (2 * beta)  # beyond, where e^(sigma t) is nothing, the lower half plane begins
             sigma, ds = sigma[keep], ds[keep]
             weights = np.exp(np.outer(sigma, times[late])) * ((1 + beta * sigma) * ds)[:, None]
-            rules.append(Rule(sigma * (1 + beta * sigma), weights, late))
+            rules.append(Rule(sigma * (1 + beta * sigma), weights, late, sigma[:, None] * weights))
         return rules
 
 
@@ -283,7 +294,7 @@ def _multipliers(x: np.ndarray, eta: float, mu: float, nesterov: bool) -> tuple[
     step = (1 - eta * np.asarray(x)).astype(complex)
     total, product = (step * (1 + mu), step * mu) if nesterov else (step + mu, np.full_like(step, mu))
     root = np.sqrt(total * total - 4 * product)
-    root = np.where((total * root.conj()).real < 0, -root, root)
+    root = np.where(np.real(total * root.conj()) < 0, -root, root)
     first = (total + root) / 2
     with np.errstate(all="ignore"):
         return first, np.where(first == 0, 0.0, product / first)
@@ -294,7 +305,7 @@ def _powers(x: np.ndarray, times: np.ndarray, eta: float, mu: float, nesterov: b
     first, second = _multipliers(x, eta, mu, nesterov)
     product = first * second
     middle = np.sqrt(product)
-    middle = np.where((middle * first.conj()).real < 0, -middle, middle)
+    middle = np.where(np.real(middle * first.conj()) < 0, -middle, middle)
     with np.errstate(all="ignore"):
         h = np.arcsinh((first - second) / (2 * middle))  # r = middle e^h, r' = middle e^-h
 
@@ -306,7 +317,7 @@ def _powers(x: np.ndarray, times: np.ndarray, eta: float, mu: float, nesterov: b
 
     t = np.asarray(times, dtype=float)[:, None]
     found = S(t + 1) - product * S(t)
-    return found if np.iscomplexobj(x) else found.real
+    return found if np.iscomplexobj(x) else np.real(found)
 
 
 def _sinhc(z: np.ndarray) -> np.ndarray:
@@ -330,7 +341,7 @@ def _discrete(times: np.ndarray, edge: float, digits: float, eta: float, mu: flo
             f"{2 * (1 + mu) / edge:.3g}" + (f" with momentum {mu:g}" if mu else "")
         )
     # what is not a slow, positive, real multiplier must have died out
-    fast = max(math.sqrt(mu), float(np.abs(r[(np.abs(r.imag) > 1e-9) | (r.real < 0)]).max(initial=0.0)))
+    fast = max(math.sqrt(mu), float(np.abs(r[(np.abs(np.imag(r)) > 1e-9) | (np.real(r) < 0)]).max(initial=0.0)))
     depth = digits * math.log(10)
     needed = depth / math.pi * 1.3 + 2
     if fast > 0:
@@ -363,4 +374,4 @@ def _weighted(
     # the part of the generating function that does not depend on x is a node at infinity
     constant = 2 * np.real(power * (mu / g)[:, None]).sum(axis=0)
     far = 1e12 / eta
-    return Rule(np.append(s, far), np.concatenate((weights, far * constant[None].astype(complex) / 2)), which, 1)
+    return Rule(np.append(s, far), np.concatenate((weights, far * constant[None].astype(complex) / 2)), which, lone=1)

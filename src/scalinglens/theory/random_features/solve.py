@@ -218,8 +218,9 @@ class _Store:
         """Keep what was found where nothing was, or where it is more accurate."""
         where = np.ix_(problems, at)
         better = ~(self.values["error"][where] <= found["error"])
-        for name, kept in self.values.items():
-            kept[where] = np.where(better, found[name], kept[where])
+        for name, values in found.items():
+            kept = self.values[name]
+            kept[where] = np.where(better, values, kept[where])
 
 
 def _windows(times: np.ndarray, which: np.ndarray) -> list[np.ndarray]:
@@ -305,7 +306,8 @@ def _integrate(
             for name in PARTS[1:]:
                 add(name, correlation(of, N, P, noise, name), w[rows], w)
         if slopes:
-            add("slope_times", C, 2 * rule.s[rows, None] * w[rows], w)
+            if rule.moving is not None:
+                add("slope_times", C, 2 * (rule.moving / rule.s[:, None])[rows], w)
             for name, matrix in gradients(at, of, N, P, noise).items():
                 add(f"slope_{name}", matrix, w[rows], w)
     test = found["test"]
@@ -377,6 +379,10 @@ def checked_times(times: Any, optimizer: Optimizer) -> np.ndarray:
         raise TheoryError(f"times have shape {array.shape}; give a list of numbers")
     if not np.all(array >= 0):
         raise TheoryError(f"times must be zero or later, got {array[~(array >= 0)][0]:g}")
+    if np.any(array > optimizer.last):
+        raise TheoryError(
+            f"time {array.max():g} lies beyond the {optimizer.last:g} steps of the schedule; give a longer one, or earlier times"
+        )
     finite = array[np.isfinite(array)]
     if optimizer.discrete and np.any(finite != np.round(finite)):
         raise TheoryError(f"time {finite[finite != np.round(finite)][0]:g} is no number of steps; round it")
