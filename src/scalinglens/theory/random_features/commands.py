@@ -10,6 +10,7 @@ from scalinglens.errors import TheoryError, did_you_mean
 from scalinglens.figures.figure import ACCENT, INK, MUTED, Axis, Figure, Line, Mark, Panel, Points
 from scalinglens.theory.answer import Answer
 from scalinglens.theory.numbers import amount, amounts
+from scalinglens.theory.random_features import early_stopping as stopping
 from scalinglens.theory.random_features import exponents as tables
 from scalinglens.theory.random_features.frontier import frontier as best
 from scalinglens.theory.random_features.one_pass import one_pass
@@ -27,7 +28,7 @@ from scalinglens.theory.random_features.scheduled import ScheduledDescent
 from scalinglens.theory.random_features.solve import solve
 from scalinglens.worlds.spectra import power_law
 
-__all__ = ["OPTIMIZERS", "exponents", "frontier", "random_features"]
+__all__ = ["OPTIMIZERS", "early_stopping", "exponents", "frontier", "random_features"]
 
 Amount = float | str
 _SMOOTH = 97  # times of a curve
@@ -151,6 +152,66 @@ def random_features(
         (_PAPER,),
         _curves_figure(curves, table, f"a = {a:g}, b = {b:g}, {sizes}"),
     )
+
+
+def early_stopping(
+    *,
+    a: float,
+    b: float,
+    features: Amount = "inf",
+    samples: Amount = "64:16384:9",
+    modes: Amount = "inf",
+    noise: float = 0.0,
+) -> Answer:
+    """When to stop the training of random features, or how much weight decay to take instead.
+
+    Args:
+        a: source exponent, above 1.
+        b: capacity exponent, above 1.
+        features: N, the size of the model.
+        samples: P, sizes of the training set, a list A,B,C or a range LOW:HIGH:COUNT.
+        modes: M, the number of modes.
+        noise: variance of the label noise.
+
+    Returns:
+        For each P: time (inf where it never pays to stop), loss there, loss at the end, their ratio; decay, and loss with it.
+
+    Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092).
+
+    >>> found = early_stopping(a=1.5, b=1.25, features=512, samples="128,1024")
+    >>> found.table["ratio"].round(3).tolist()
+    [0.916, 0.628]
+    """
+    sizes, N = np.round(amounts("samples", samples)), amount("features", features)
+    problem = RandomFeatures(power_law(a, b, amount("modes", modes)), N, sizes, noise)
+    found = stopping.early_stopping(problem)
+    names = ("time", "loss", "late", "ratio", "decay", "decayed")
+    table = {"samples": sizes, **{name: getattr(found, name) for name in names}}
+    notes = ["late: the loss at t = inf; decayed: that with the best weight decay"]
+    if np.isinf(found.late).any():
+        notes.append("where N = P the loss grows without end")
+    if np.isinf(found.time).any():
+        notes.append("where the time is inf the loss falls to the end: it never pays to stop")
+    lines = (("loss", ACCENT, "stopped"), ("decayed", INK, "weight decay"), ("late", MUTED, "late"))
+    shown = {name: np.isfinite(table[name]) & np.isfinite(sizes) for name in ("time", "loss", "decayed", "late")}
+    losses = tuple(
+        mark
+        for name, colour, label in lines
+        if shown[name].any()
+        for mark in (
+            Line(sizes[shown[name]], table[name][shown[name]], colour, 1.8, label=label),
+            Points(sizes[shown[name]], table[name][shown[name]], colour),
+        )
+    )
+    panels = [Panel("Test loss", Axis("samples P", "log", "power"), Axis("loss", "log"), losses)]
+    if shown["time"].any():
+        x, y = sizes[shown["time"]], table["time"][shown["time"]]
+        marks = (Line(x, y, ACCENT, 1.8), Points(x, y, ACCENT))
+        panels.append(Panel("When to stop", Axis("samples P", "log", "power"), Axis("time", "log", "power"), marks))
+    subtitle = f"a = {a:g}, b = {b:g}, N = {N:g}, noise {noise:g}"
+    document: dict[str, Any] = {"a": a, "b": b, "features": N, "noise": noise, **table}
+    figure = Figure("Early stopping", tuple(panels), subtitle)
+    return Answer(f"early stopping, {subtitle}", table, document, notes, (), (_PAPER,), figure)
 
 
 def frontier(*, a: float, b: float, flops: str = "1e4:1e9:11", samples: Amount = "inf", noise: float = 0.0) -> Answer:
@@ -280,7 +341,10 @@ def _between(times: np.ndarray, *, whole: bool) -> tuple[np.ndarray, np.ndarray]
     """The asked times among more between them, for a smooth curve, and where they are."""
     inner = times[np.isfinite(times) & (times > 0)]
     more = np.geomspace(inner.min(), inner.max(), _SMOOTH) if len(inner) > 1 else inner
-    every, where = np.unique(np.concatenate((times, np.round(more) if whole else more)), return_inverse=True)
+    if whole and len(inner):  # the first steps may oscillate
+        first = np.ceil(inner.min())
+        more = np.round(np.concatenate((more, np.arange(first, min(first + _SMOOTH, inner.max())))))
+    every, where = np.unique(np.concatenate((times, more)), return_inverse=True)
     return every, where[: len(times)]
 
 
