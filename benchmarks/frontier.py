@@ -4,7 +4,8 @@
 
 Each case is run in a process of its own, three times in turn with the others: a law with a closed form, the same law with bounds,
 and two laws that are solved numerically (repeated tokens; parameters without embeddings). `regret` compares 1,000 sizes at one
-budget, under the same three laws. `scaling`: seconds for 1, 10, 100 and 1,000 budgets; without a loop over budgets they grow slower than the budgets.
+budget, under the same three laws. `scaling`: seconds for 1, 10, 100 and 1,000 budgets; without a loop over budgets they grow
+slower than the budgets.
 `processor_seconds` are those of 1,000 budgets, less disturbed where others use the machine. Medians are printed and written to
 benchmarks/results/frontier.json.
 """

@@ -44,11 +44,15 @@ def folder(tmp_path_factory):
 
 def test_train_sweep_runs(run, folder):
     """One after the other, because each needs what the last one left."""
-    first = json.loads(run("train", "e.toml", "--set", "seed=0", "--store", "st", "--threads", "1", "--json", cwd=folder).stdout)
+    first = json.loads(
+        run("train", "e.toml", "--set", "seed=0", "--store", "st", "--threads", "1", "--json", cwd=folder).stdout
+    )
     assert first["status"] == "finished"
     assert first["curve"]["loss"][-1] == first["summary"]["loss"]
     assert first["experiment"]["training"]["tokens"] == 10_000
-    report = json.loads(run("sweep", "s.toml", "--base", "e.toml", "--store", "st", "--workers", "1", "--json", cwd=folder).stdout)
+    report = json.loads(
+        run("sweep", "s.toml", "--base", "e.toml", "--store", "st", "--workers", "1", "--json", cwd=folder).stdout
+    )
     assert (report["total"], report["finished"], report["failed"], report["made"]) == (6, 6, 0, 5)  # one was there
     again = json.loads(run("sweep", "s.toml", "--base", "e.toml", "--store", "st", "--json", cwd=folder).stdout)
     assert (again["finished"], again["made"]) == (6, 0)

@@ -410,5 +410,5 @@ def test_a_trace_bounds_what_it_follows():
     assert np.all((truth >= low[cell] - 1e-12) & (truth <= high[cell] + 1e-12))
     back, errors = trace.backwards("a", truth)
     assert np.all(np.abs(back - x[:, None]) <= errors + 1e-9)
-    none, error = trace.backwards("a", np.full((1, 40), 2.0))
+    _, error = trace.backwards("a", np.full((1, 40), 2.0))
     assert np.isinf(error).all()
