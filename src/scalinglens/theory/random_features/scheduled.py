@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class ScheduledDescent:
     [[1.0, 1.0], [0.5, 0.0], [0.375, 0.0]]
     """
 
-    schedule: Schedule
+    schedule: Any
 
     discrete, needs_edge = True, True
 
