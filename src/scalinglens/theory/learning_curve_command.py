@@ -34,6 +34,8 @@ def learning_curve(
     optimizer: str = "gradient-flow",
     lr: float | None = None,
     momentum: float | None = None,
+    schedule: str | None = None,
+    inertia: float | None = None,
     decay: float | None = None,
     halves: int = HALVES,
     seed: int = 0,
@@ -47,9 +49,11 @@ def learning_curve(
         features: N, the sizes of the students, a list A,B,C; inf for the kernel itself.
         samples: P, the sizes of the training sets, a list A,B,C; inf is allowed.
         times: list A,B,C or range LOW:HIGH:COUNT; steps for a discrete optimizer, learning rate times steps otherwise.
-        optimizer: gradient-flow, gd, heavy-ball, nesterov or weight-decay.
-        lr: learning rate, of all but gradient-flow and weight-decay.
+        optimizer: gradient-flow, gd, scheduled-gd, heavy-ball, nesterov, momentum-flow or weight-decay.
+        lr: learning rate, of gd, heavy-ball and nesterov.
         momentum: of heavy-ball and nesterov.
+        schedule: of scheduled-gd, such as "cosine(0.3, steps=1000, warmup=100)".
+        inertia: beta of momentum-flow, beta v'' + v' = -K v.
         decay: of weight-decay.
         halves: half-samples behind the intervals of a and b; 0 for none.
         seed: of the half-samples.
@@ -71,7 +75,8 @@ def learning_curve(
         raise TheoryError("no data: give --features-file X.npy, or --kernel-file K.npy")
     if features_file and kernel_file:
         raise TheoryError("both --features-file and --kernel-file are given; keep one of them")
-    method = None if optimizer == "sgd" else optimizer_of(optimizer, lr=lr, momentum=momentum, batch=None, decay=decay)
+    given: dict[str, Any] = {"lr": lr, "momentum": momentum, "schedule": schedule, "inertia": inertia, "decay": decay}
+    method = None if optimizer == "sgd" else optimizer_of(optimizer, **given)
     if method is None:
         raise TheoryError("the learning curve of a data set is that of full-batch training; sgd is not offered here")
     sizes, sets, at = amounts("features", features), amounts("samples", samples), amounts("times", times)

@@ -35,6 +35,9 @@ MODELS: Mapping[str, Model] = {
         "losses of random features over time, N and P: the dynamical model",
     ),
     "frontier": Model("random_features.commands", "frontier", "the dynamical model's best size at each compute"),
+    "early-stopping": Model(
+        "random_features.commands", "early_stopping", "when to stop it, or how much weight decay to take instead"
+    ),
     "exponents": Model("random_features.commands", "exponents", "its exponents by regime, and those of its relatives"),
     "joint-data-model": Model(
         "relatives", "joint_data_model", "random features at any size, data and ridge: the planar limit"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scalinglens.errors import WorldError, did_you_mean
 
-__all__ = ["choice", "number", "whole"]
+__all__ = ["choice", "located", "number", "whole"]
 
 
 def whole(name: str, value: Any, least: int = 0, most: int | None = None, why: str = "") -> int:
@@ -56,3 +59,20 @@ def choice(name: str, value: Any, known: Sequence[str]) -> str:
             f'there is no {name} "{value}"{did_you_mean(str(value), known)}; {name} is one of {", ".join(known)}'
         )
     return value
+
+
+def located(path: str | os.PathLike[str]) -> Path:
+    """Return the path with ~ and $NAMES filled in, so that an experiment can name files on any machine.
+
+    >>> located("$NO_SUCH_NAME/text.txt")
+    Traceback (most recent call last):
+    scalinglens.errors.WorldError: path = '$NO_SUCH_NAME/text.txt': there is no environment variable NO_SUCH_NAME; set it
+    """
+    name = os.fspath(path)
+    filled = os.path.expandvars(name)
+    left = re.search(r"\$\{?(\w+)", filled)
+    if left:
+        raise WorldError(f"path = {name!r}: there is no environment variable {left[1]}; set it")
+    if not filled:
+        raise WorldError("path = '' names nothing; give a file")
+    return Path(filled).expanduser()

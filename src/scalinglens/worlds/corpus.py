@@ -16,7 +16,7 @@ import numpy as np
 
 from scalinglens.errors import WorldError, did_you_mean
 from scalinglens.runs.published import sha256
-from scalinglens.worlds.checks import number, whole
+from scalinglens.worlds.checks import located, number, whole
 from scalinglens.worlds.complexity import measured
 from scalinglens.worlds.order import places
 from scalinglens.worlds.world import Description
@@ -37,7 +37,7 @@ class Corpus:
         tokenizer: how they were made of text, if they were.
 
     >>> world = Corpus("count", 10, np.arange(10), np.arange(10))
-    >>> world.sample(3, length=4, seed=1).tolist()
+    >>> sorted(world.sample(3, length=4, seed=1).tolist())
     [[0, 1, 2, 3], [3, 4, 5, 6], [6, 7, 8, 9]]
     """
 
@@ -97,31 +97,30 @@ class Corpus:
         return Description(self.name, {**values, **known.values}, {**says, **known.says})
 
 
-def tokens(*, path: str = "", vocab: int = 0, reserved: float = 0.05, sha256: str = "") -> Corpus:
+def tokens(*, path: str, vocab: int = 0, reserved: float = 0.05, sha256: str = "") -> Corpus:
     """Return the world of a file of tokens, such as one sampled from a trained model.
 
     Args:
-        path: Of a .npy array of whole numbers [n] or [sequences, T], or a .bin file. FILE.json beside it may hold
+        path: Of a .npy array of whole numbers [n] or [sequences, T], or a .bin file. PATH.json beside it may hold
             vocab, entropy_rate, entropy_error [nats/token] and, for .bin, dtype and length T.
-        vocab: How many tokens there are where no FILE.json says so.
+        vocab: How many tokens there are where no PATH.json says so.
         reserved: Share at the end that is held out.
         sha256: First digits of the file's checksum; a file of other content is then refused.
 
     Raises:
         WorldError: the file cannot be read, is no array of tokens, or holds more tokens than the vocabulary.
     """
-    if not path:
-        raise WorldError("path = '' names no tokens; give a .npy or .bin file")
     number("reserved", reserved, 0, 1, open=True)
-    place = Path(path).expanduser()
-    known = _sidecar(place.with_suffix(".json"))
+    place = located(path)
+    beside = place.with_name(f"{place.name}.json")
+    known = _sidecar(beside)
     array = _mapped(place, known)
     digest = _digest(place, sha256)
     claimed = known.get("vocab") or vocab
     if vocab and known.get("vocab") and vocab != known["vocab"]:
-        raise WorldError(f"vocab = {vocab}, but {place.with_suffix('.json')} says {known['vocab']}")
+        raise WorldError(f"vocab = {vocab}, but {beside} says {known['vocab']}")
     if not claimed:
-        raise WorldError(f"vocab = 0: give the size of the vocabulary; {place.with_suffix('.json')} does not say it")
+        raise WorldError(f"vocab = 0: give the size of the vocabulary; {beside} does not say it")
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= claimed:
         raise WorldError(f"{path} holds tokens {low} to {high}, but vocab = {claimed} allows 0 to {claimed - 1}")
@@ -155,13 +154,13 @@ def _sidecar(place: Path) -> dict[str, Any]:
     for name, value in known.items():
         if name in ("vocab", "length") and value is not None:
             whole(f"{place}: {name}", value, 1)
-        elif name in ("entropy_rate", "entropy_error") and value is not None:
+        elif name in ("entropy_rate", "entropy_error") and value is not None and value == value:
             number(f"{place}: {name}", value, 0)
         elif name == "dtype" and value not in _KINDS:
             raise WorldError(
                 f"{place}: dtype {value!r}{did_you_mean(str(value), _KINDS)} is not one of {', '.join(_KINDS)}"
             )
-    return known
+    return {name: None if value != value else value for name, value in known.items()}  # NaN is not known
 
 
 def _mapped(place: Path, known: dict[str, Any]) -> np.ndarray:
@@ -170,7 +169,7 @@ def _mapped(place: Path, known: dict[str, Any]) -> np.ndarray:
             array = np.load(place, mmap_mode="r", allow_pickle=False)
         elif place.suffix == ".bin":
             if "dtype" not in known:
-                raise WorldError(f"{place}: {place.with_suffix('.json').name} beside it must name the dtype")
+                raise WorldError(f"{place}: {place.name}.json beside it must name the dtype")
             array = np.memmap(place, dtype=_KINDS[known["dtype"]], mode="r")
             if length := known.get("length"):
                 if array.size % length:

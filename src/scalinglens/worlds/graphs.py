@@ -19,7 +19,7 @@ import numpy as np
 from scipy import sparse
 
 from scalinglens.errors import WorldError
-from scalinglens.worlds.checks import number, whole
+from scalinglens.worlds.checks import located, number, whole
 
 __all__ = [
     "Graph",
@@ -239,7 +239,7 @@ def read_graph(path: str | os.PathLike[str], *, directed: bool = False) -> Graph
     name = os.fspath(path)
     graph = networkx.DiGraph() if directed else networkx.Graph()
     try:
-        with open(name, encoding="utf-8") as lines:
+        with open(located(path), encoding="utf-8") as lines:
             for at, line in enumerate(lines, 1):
                 words = line.split("#")[0].replace(",", " ").split()
                 if words:

@@ -39,8 +39,8 @@ class Ngrams:
         kept: share of the n-grams counted that the table still holds.
 
     >>> world = ngrams(np.array([0, 1, 2, 0, 1, 0, 2, 1, 0]), 3, order=2)
-    >>> world.next_token(np.array([0]))[0].round(3).tolist()    # after 0: three steps, twice to 1
-    [0.0, 0.667, 0.333]
+    >>> (3 * world.next_token(np.array([0]))[0]).round().tolist()    # after 0: three steps, twice to 1
+    [0.0, 2.0, 1.0]
     """
 
     name: str
@@ -180,7 +180,7 @@ def _chain(codes: np.ndarray, counts: np.ndarray, vocab: int, order: int, cutoff
 
 def ngram(
     *,
-    path: str = "",
+    path: str,
     tokenizer: str = "byte",
     vocab: int = 4096,
     order: int = 2,
@@ -191,7 +191,8 @@ def ngram(
     """Return the Markov chain of a text's n-grams.
 
     Args:
-        path: A file, also .xz or .gz; a folder of files; or "hf://NAME" of a data set of Hugging Face.
+        path: A file, also .xz or .gz; a folder of files; or "hf://NAME" of a data set of Hugging Face. May hold
+            $NAMES of the environment.
         tokenizer: "byte" (256 tokens), "character", or "bpe" (byte pairs, learned from the first 20 million characters).
         vocab: Tokens at most, of "character" and "bpe".
         order: 2 for bigrams, 3 for trigrams, and so on.

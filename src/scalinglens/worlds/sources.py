@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import functools
 import gzip
 import hashlib
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from scalinglens.errors import WorldError
+from scalinglens.worlds.checks import located
 
 __all__ = ["Source", "source"]
 
@@ -59,7 +61,7 @@ def source(path: str) -> Source:
 
     Args:
         path: of a file (.xz and .gz are unpacked), a folder (all files in it, by name, hidden ones left out), or
-            "hf://NAME", "hf://NAME:CONFIG" of a data set of Hugging Face with a column "text".
+            "hf://NAME", "hf://NAME:CONFIG" of a data set of Hugging Face with a column "text". May hold $NAMES.
 
     Raises:
         WorldError: nothing there, or it cannot be read.
@@ -68,11 +70,9 @@ def source(path: str) -> Source:
     Traceback (most recent call last):
     scalinglens.errors.WorldError: path = 'no/such.txt': there is no such file or folder
     """
-    if not path:
-        raise WorldError("path = '' names no text; give a file, a folder or hf://NAME")
     if path.startswith(_STREAMED):
         return Source(path, (), hashlib.sha256(path.encode()).hexdigest())
-    place = Path(os.path.expandvars(path)).expanduser()  # an experiment can name a text on any machine
+    place = located(path)
     if place.is_dir():
         found = sorted(
             each
@@ -93,13 +93,20 @@ def _digest(files: list[Path], names: list[str]) -> str:
     sums = []
     for path in files:
         try:
-            with open(path, "rb") as stream:
-                sums.append(hashlib.file_digest(stream, "sha256").hexdigest())
+            seen = path.stat()
+            sums.append(_checksum(path, seen.st_size, seen.st_mtime_ns))
         except OSError as problem:
             raise WorldError(f"cannot read {path}: {problem.strerror or problem}") from None
     if len(sums) == 1:
         return sums[0]
     return hashlib.sha256(json.dumps([names, sums]).encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=1024)
+def _checksum(path: Path, size: int, modified: int) -> str:
+    """SHA-256 of a file, read again only if its size or time has changed."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _bytes(path: Path) -> Iterator[bytes]:

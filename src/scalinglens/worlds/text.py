@@ -31,7 +31,7 @@ _VERSION = 1  # of what is kept; another one is made anew
 
 def text(
     *,
-    path: str = "",
+    path: str,
     tokenizer: str = "byte",
     vocab: int = 4096,
     reserved: float = 0.05,
@@ -41,7 +41,8 @@ def text(
     """Return the world of a text.
 
     Args:
-        path: A file, also .xz or .gz; a folder of files; or "hf://NAME" of a data set of Hugging Face.
+        path: A file, also .xz or .gz; a folder of files; or "hf://NAME" of a data set of Hugging Face. May hold
+            $NAMES of the environment.
         tokenizer: "byte" (256 tokens), "character", or "bpe" (byte pairs, learned from the first 20 million characters).
         vocab: Tokens at most, of "character" and "bpe".
         reserved: Share at the end of each file that is held out.
