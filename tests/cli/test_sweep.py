@@ -112,3 +112,34 @@ def test_mistakes_are_one_line(words, run, folder):
 def test_help_needs_no_torch(run, folder):
     for command in ("train", "sweep", "runs"):
         assert "usage" in run(command, "--help", cwd=folder).stdout
+
+
+def test_live_table_counts_every_run_once():
+    from rich.console import Console
+
+    from scalinglens.cli.sweep import in_a_line, live_table
+    from scalinglens.sweep.driver import Progress
+
+    beat = {"name": "host-12-abcdef", "runs": ["a", "b"], "step": 120, "steps": 600}
+    how_far = Progress(
+        total=40, finished=20, diverged=2, failed=1, running=4, elsewhere=3, seconds=75.0, flops=3e12, left=3700.0,
+        at_work=(beat,),
+    )  # fmt: skip
+    line = in_a_line(how_far)
+    for part in (
+        "22 of 40 runs done",
+        "4 running",
+        "3 running elsewhere",
+        "10 waiting",
+        "1 failed",
+        "1:01:40 left",
+        "4e+10",
+    ):
+        assert part in line
+    console = Console(width=140, record=True, file=open(os.devnull, "w"))  # noqa: SIM115 - lives as long as the test
+    console.print(live_table("s.toml", how_far))
+    shown = console.export_text()
+    console.file.close()
+    assert line in " ".join(shown.split("\n"))
+    assert "host-12" in shown
+    assert "120 of 600" in shown
