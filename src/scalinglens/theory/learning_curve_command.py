@@ -11,7 +11,7 @@ from scalinglens.errors import TheoryError
 from scalinglens.figures.figure import ACCENT, Axis, Figure, Line, Panel, Points, series
 from scalinglens.theory.answer import Answer
 from scalinglens.theory.learning_curve import LearningCurve, learning_curve_of
-from scalinglens.theory.numbers import amounts
+from scalinglens.theory.numbers import amounts, read_array
 from scalinglens.theory.random_features.commands import optimizer_of
 from scalinglens.worlds.measured import HALVES, measure_features, measure_kernel
 
@@ -81,7 +81,7 @@ def learning_curve(
         raise TheoryError("the learning curve of a data set is that of full-batch training; sgd is not offered here")
     sizes, sets, at = amounts("features", features), amounts("samples", samples), amounts("times", times)
     measure, file = (measure_kernel, kernel_file) if kernel_file else (measure_features, features_file)
-    measured = measure(_read("--kernel-file" if kernel_file else "--features-file", file), _read("--targets", targets),
+    measured = measure(read_array("--kernel-file" if kernel_file else "--features-file", file), read_array("--targets", targets),
                        halves=halves, seed=seed)  # fmt: skip
     found = learning_curve_of(measured, at, features=sizes, samples=sets, optimizer=method)
     frame = found.to_frame()
@@ -100,19 +100,6 @@ def learning_curve(
         _SOURCES,
         _figure(found),
     )
-
-
-def _read(option: str, path: str) -> np.ndarray:
-    """An array of numbers from a .npy file."""
-    try:
-        array: Any = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise TheoryError(f"{option} {path}: there is no such file") from None
-    except (OSError, ValueError, EOFError):
-        raise TheoryError(f"{option} {path} is no .npy file of numbers; write it with numpy.save") from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
-        raise TheoryError(f"{option} {path} does not hold one array of real numbers; write it with numpy.save")
-    return array.astype(float)
 
 
 def _figure(found: LearningCurve) -> Figure:

@@ -58,6 +58,17 @@ MODELS: Mapping[str, Model] = {
     "learning-curve": Model(
         "learning_curve_command", "learning_curve", "losses of students of your own data, from its measured spectrum"
     ),
+    "evidence": Model(
+        "evidence_command", "evidence", "which model the data favour, from how each next example is predicted"
+    ),
+    "trajectories": Model(
+        "trajectories_command",
+        "trajectories",
+        "tokens that fall, stagnate or rise over training, compared across sizes",
+    ),
+    "value-network": Model(
+        "value_network_command", "value_network", "what one base learned, put on top of bases of other sizes"
+    ),
 }
 
 
