@@ -82,7 +82,8 @@ def under_draws(
         values = sign * values
         found[2:4, rows] = compared.excess(values, rows, level)
         found[4:6, rows] = compared.costs(values, rows, level)
-    loss = Estimates(value, *(widened(value, end, head.widening) for end in found[0:2]), level)
+    lowest, highest = (widened(value, end, head.widening) for end in found[0:2])
+    loss = Estimates(value, lowest, highest, level)
     top = np.maximum(sign * value - np.asarray(best.value), 0.0)
     low, high = (np.maximum(widened(top, end, head.widening), 0.0) for end in found[2:4])
     return UnderDraws(loss, (low, high), (found[4], found[5]))

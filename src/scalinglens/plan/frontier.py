@@ -332,9 +332,8 @@ def _exponents(
     slopes = {name: lines.weighted(name, centred) for name in problem.free if name in lines.names}
     if slopes and problem.powers is not None and problem.slack not in slopes:
         powers = problem.powers[1]
-        slopes[problem.slack] = (1.0 - sum(powers.get(name, 0.0) * slopes[name] for name in problem.outer)) / powers[
-            problem.slack
-        ]
+        others = np.sum([powers.get(name, 0.0) * slopes[name] for name in problem.outer], axis=0)
+        slopes[problem.slack] = (1.0 - others) / powers[problem.slack]
     exponents = {}
     for name in problem.free:
         value = float(np.sum(centred[at] * logs[name][at]))

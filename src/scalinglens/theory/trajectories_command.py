@@ -137,11 +137,9 @@ def _read(path: str) -> list[_Run]:
             frame[name] = frame[name].astype(float)
         except ValueError as problem:
             raise TheoryError(f"{path} has cells of {name} that are no numbers: {problem}") from None
-    holes = frame[[*_COLUMNS]].isna().any(axis=1)
-    if holes.any():
-        raise TheoryError(
-            f"{path} has {int(holes.sum())} rows with an empty cell, the first in line {holes.argmax() + 2}"
-        )
+    holes = np.flatnonzero(frame[[*_COLUMNS]].isna().to_numpy().any(axis=1))
+    if len(holes):
+        raise TheoryError(f"{path} has {len(holes)} rows with an empty cell, the first in line {holes[0] + 2}")
     twice = frame.duplicated(["run", "step", "token"])
     if twice.any():
         raise TheoryError(f"{path} has a token twice at one step, in line {twice.argmax() + 2}; keep one loss of each")

@@ -99,7 +99,7 @@ def value_network(
             best = part.loc[part["gap_closed"].idxmax()]
             notes.append(f"base {name}: most at penalty {best['penalty']:g}, {best['gap_closed']:.1%} of the gap")
     warnings = []
-    flat = frame[frame["gap_closed"].isna()]["base"].unique()
+    flat = frame.loc[frame["gap_closed"].isna(), "base"].drop_duplicates()
     if len(flat):
         warnings.append(f"fine-tuning gains nothing on the test data of {', '.join(flat)}: there is no gap to close")
     return Answer(title, table, document, notes, warnings, (_LU,), _figure(frame, title))

@@ -132,7 +132,7 @@ class Spread:
         places = np.array([(1 - level) / 2, (1 + level) / 2]) * (np.count_nonzero(good) - 1)
         ends = np.full((2, n), np.nan)
         for end, place in zip(ends, places, strict=True):
-            end[:] = self._ranked(name, good, int(place), min(int(place) + 1, np.count_nonzero(good) - 1), place % 1)
+            end[:] = self._ranked(name, good, int(place), min(int(place) + 1, int(good.sum()) - 1), place % 1)
         return ends[0], ends[1]
 
     def _ranked(self, name: str, good: np.ndarray, i: int, j: int, share: float) -> np.ndarray:

@@ -201,10 +201,10 @@ def _critical(law: Drawn, size: str, n: np.ndarray, bits: np.ndarray, post: dict
 
     def slope(t: np.ndarray) -> np.ndarray:
         falls = law.elasticities({size: n, "tokens": np.exp(t), "bits": bits})["tokens"]
-        return falls + grows * np.asarray(damage.value(tokens=np.exp(t), **post))
+        return falls + grows * np.asarray(damage.value(points={"tokens": np.exp(t), **post}))
 
-    ends = (np.full(law.count, np.log(x)) for x in (1e6, 1e20))
-    return np.exp(bracketed_root(slope, *ends))
+    low, high = np.full((2, law.count), np.log([[1e6], [1e20]]))
+    return np.exp(bracketed_root(slope, low, high))
 
 
 def _figure(law: Source, size: str, given: dict[str, float], best: float, near: tuple[float, float]) -> Figure:
