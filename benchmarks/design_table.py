@@ -9,113 +9,151 @@ import json
 from typing import Any
 
 from benchmarks.__main__ import RESULTS
+from benchmarks.design_summary import ARMS, CLOSE
 
 __all__ = ["design_section"]
 
 NAMES = {
     "worlds/loss/law_right": "worlds, loss, law right",
     "worlds/loss/law_wrong": "worlds, loss, law wrong",
+    "worlds/loss/all": "worlds, loss, all",
     "worlds/size/law_right": "worlds, size, law right",
     "worlds/size/law_wrong": "worlds, size, law wrong",
-    "worlds/loss/all": "worlds, loss, all",
     "worlds/size/all": "worlds, size, all",
-    "tables/porian": "Porian",
-    "tables/gemstones": "Gemstones",
-    "tables/steplaw": "StepLaw",
+    "tables/porian": "Porian, loss",
+    "tables/porian_size": "Porian, size",
+    "tables/gemstones": "Gemstones, loss",
+    "tables/steplaw": "StepLaw, loss",
+    "tables/steplaw_last": "StepLaw, loss of the last step",
 }
-ARMS = ("designed", "random", "largest")
+AT = 0.15
+SURE = 2.0  # standard errors
 
 
 def design_section() -> str:
     """Return the section as Markdown: what the study did, errors at 15% of the compute, shares needed, what it does not show."""
     record = json.loads((RESULTS / "design.json").read_text())
-    at = record["shares"].index(0.15)
+    at = record["shares"].index(AT)
     found = {key: part for key in NAMES if (part := _part(record, key)) is not None}
-    worlds = sum(found[key]["bend"]["experiments"] for key in found if key == "worlds/loss/all")
+    worlds = found["worlds/loss/all"]["experiments"] if "worlds/loss/all" in found else 0
+    public = sum(part["experiments"] for key, part in found.items() if key.startswith("tables/"))
+    return "\n".join(
+        [
+            "## Which runs to make next",
+            "",
+            f"`benchmarks/design.py` buys runs of a table up to a share of its compute, in {worlds} made-up worlds and",
+            f"{public} experiments with three public tables, and reads every set of runs by one estimator, which weighs how",
+            "wrong the law is by the runs themselves. The error is that of the decision at the target, of ln loss or of ln N*.",
+            "`designed` plans with the criterion of `design`, makes the cheapest runs of the plan first and plans again, in",
+            f"three stages; `random` is the mean of {record['settings']['random']} orders; `largest` takes the dearest runs that",
+            "fit.",
+            "",
+            *_errors(found, at),
+            "",
+            *_pairs(found, at),
+            "",
+            *_shares(found, at, record["shares"]),
+            "",
+            *_verdict(found, at),
+            "",
+        ]
+    )
+
+
+def _errors(found: dict[str, Any], at: int) -> list[str]:
     lines = [
-        "## Which runs to make next",
+        "Error at 15% of the compute, root mean square (median), that of the full table beside it:",
         "",
-        f"`benchmarks/design.py` buys runs of a table up to a share of its compute, in {worlds} made-up worlds and three public",
-        "tables, and reads every set of runs by one estimator. The error is that of the decision at the target, of ln loss or of",
-        f"ln N*. `designed` chooses with `design`, in two stages; `random` is the mean of {record['settings']['random']} orders;",
-        "`largest` takes the dearest runs that fit.",
+        "| decisions | n | full table | designed | random | largest |",
+        "|---|---|---|---|---|---|",
+    ]
+    for key, part in found.items():
+        full = f"{part['full']['rms']:.4f} ({part['full']['median']:.4f})"
+        cells = [f"{part['arms'][k]['rms'][at]:.4f} ({part['arms'][k]['median'][at]:.4f})" for k in ARMS]
+        lines.append(_row(NAMES[key], str(part["experiments"]), full, *cells))
+    return lines
+
+
+def _pairs(found: dict[str, Any], at: int) -> list[str]:
+    lines = [
+        "The same, pair by pair: how often the designed runs have the smaller error, the mean of ln error, designed minus other,",
+        "and that of the squared error as a part of the other's mean square; each ± its standard error, clusters of dependent",
+        "experiments counted as one:",
         "",
-        "Error (root mean square) at 15% of the compute, that of the full table beside it, and how often the designed runs have",
-        "the smaller error, with its binomial standard error:",
-        "",
-        "| decisions | n | full | designed | random | largest | beats random | beats largest |",
+        "| decisions | clusters | beats random | ln error | squared | beats largest | ln error | squared |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for key, part in found.items():
-        arms = part["bend"]["arms"]
-        cells = [f"{arms[kind]['rms'][at]:.4f}" for kind in ARMS]
-        wins = [_win(arms[kind], at) for kind in ("random", "largest")]
-        full = part["bend"]["error_full"]["rms"]
-        lines.append(f"| {' | '.join([NAMES[key], str(part['bend']['experiments']), f'{full:.4f}', *cells, *wins])} |")
-    lines += [
+        cells = []
+        for kind in ARMS[1:]:
+            pair = part["arms"][kind]["against"]
+            won, logs, square = (pair[name][at] for name in ("won", "ln_ratio", "square"))
+            cells += [f"{won[0]:.0%} ± {won[1]:.0%}", *(f"{m:+.2f} ± {e:.2f}" for m, e in (logs, square))]
+        lines.append(_row(NAMES[key], str(part["clusters"]), *cells))
+    return lines
+
+
+def _shares(found: dict[str, Any], at: int, shares: list[float]) -> list[str]:
+    keys = [*(f"{s:g}" for s in shares), "1"]
+    names = [f"{float(k):.0%}" for k in keys]
+    lines = [
+        "What the full table's error costs. Root mean square at 15% over that of the full table (90% interval, clusters",
+        f"drawn anew); the smallest share of compute at which it is at most {CLOSE:g}; how that share is distributed when",
+        f"clusters are drawn anew, and over single experiments ({' / '.join(names)}):",
         "",
-        "Error at 15% over that of the full table, and the share of compute from which the error is at most 1.1 times that of",
-        "the full table (1 where it never is): quartiles, and how many experiments need at most 15%:",
-        "",
-        "| decisions | over full, designed | random | largest | share needed, designed | at most 15% | random | largest |",
-        "|---|---|---|---|---|---|---|---|",
+        "| decisions | over full: designed | random | largest | share: designed | random | largest | redrawn | single |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for key, part in found.items():
-        arms = part["bend"]["arms"]
-        over = [_quartiles(arms[kind]["over_full_quartiles"][at]) for kind in ARMS]
-        needed = " / ".join(f"{q:.0%}" for q in arms["designed"]["share_needed_quartiles"])
-        within = [f"{arms[kind]['within_15_percent']:.0%}" for kind in ARMS]
-        lines.append(f"| {' | '.join([NAMES[key], *over, needed, *within])} |")
-    lines += [
-        "",
-        "The same sets of runs, read by the same prior that trusts the law everywhere (`plain`; error at 15%):",
-        "",
-        "| decisions | full | designed | random | largest |",
-        "|---|---|---|---|---|",
-    ]
-    for key, part in found.items():
-        full = f"{part['plain']['error_full']['rms']:.4f}"
-        cells = [f"{part['plain']['arms'][kind]['rms'][at]:.4f}" for kind in ARMS]
-        lines.append(f"| {' | '.join([NAMES[key], full, *cells])} |")
-    lines += ["", *_verdict(found, at)]
-    return "\n".join(lines) + "\n"
+        arms = part["arms"]
+        low, high = arms["designed"]["over_full_interval"][at]
+        over = [f"{arms['designed']['over_full'][at]:.2f} ({low:.2f} to {high:.2f})"]
+        over += [f"{arms[kind]['over_full'][at]:.2f}" for kind in ARMS[1:]]
+        needed = [f"{arms[kind]['share']:.0%}" for kind in ARMS]
+        spread = [
+            " / ".join(f"{100 * arms['designed'][name][k]:.0f}" for k in keys)
+            for name in ("share_resampled", "share_single")
+        ]
+        lines.append(_row(NAMES[key], *over, *needed, *spread))
+    return lines
 
 
 def _verdict(found: dict[str, Any], at: int) -> list[str]:
     """What the numbers allow to say, and what they do not: written from them."""
-    clear = {kind: [] for kind in ("random", "largest")}
-    unclear = {kind: [] for kind in clear}
-    for key, part in found.items():
-        for kind in clear:
-            arm = part["bend"]["arms"][kind]
-            won, sure = arm["designed_beats"][at], arm["standard_error"][at]
-            (clear if won - 2 * sure > 0.5 else unclear)[kind].append(NAMES[key])
     lines = []
-    for kind in clear:
-        better = ", ".join(clear[kind]) or "nowhere"
-        rest = f"; not clearly on: {', '.join(unclear[kind])}" if unclear[kind] else ""
+    for kind in ARMS[1:]:
+        said: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
+        for key, part in found.items():
+            mean, error = part["arms"][kind]["against"]["ln_ratio"][at]
+            how = "better" if mean + SURE * error < 0 else "worse" if mean - SURE * error > 0 else "open"
+            said[how].append(NAMES[key])
         lines.append(
-            f"- At equal cost the designed runs beat `{kind}` by more than two standard errors on: {better}{rest}."
+            f"- At equal cost the error of designed runs is smaller than that of `{kind}`, by more than two standard errors of "
+            f"the mean logarithm, on: {'; '.join(said['better']) or 'nowhere'}. "
+            f"Larger, on: {'; '.join(said['worse']) or 'nowhere'}. "
+            f"Not decided: {'; '.join(said['open']) or 'nowhere'}."
         )
-    met = [NAMES[k] for k, part in found.items() if part["bend"]["arms"]["designed"]["within_15_percent"] >= 0.5]
+    met = {key: part["arms"]["designed"] for key, part in found.items()}
+    reached = [NAMES[k] for k, arm in met.items() if arm["over_full"][at] <= CLOSE]
+    missed = [f"{NAMES[k]} ({arm['share']:.0%})" for k, arm in met.items() if arm["over_full"][at] > CLOSE]
     lines.append(
-        "- 15% of the compute reaches 1.1 times the error of the full table in at least half of the experiments on: "
-        f"{', '.join(met) or 'none of these'}."
+        f"- 15% of the compute gives at most {CLOSE:g} times the error of the full table on: {'; '.join(reached) or 'none'}. "
+        f"Not on (share that does): {'; '.join(missed) or 'none'}."
+    )
+    lines.append(
+        "- The standard errors of Gemstones and StepLaw hold for other targets of these tables, not for other tables, and rest "
+        "on few clusters."
     )
     return lines
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _part(record: dict[str, Any], key: str) -> dict[str, Any] | None:
     where, _, name = key.partition("/")
     return record[where].get(name)
-
-
-def _win(arm: dict[str, Any], at: int) -> str:
-    return f"{arm['designed_beats'][at]:.0%} ± {arm['standard_error'][at]:.0%}"
-
-
-def _quartiles(values: list[float]) -> str:
-    return " / ".join(f"{value:.2f}" for value in values)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 Each case is run in a process of its own, three times in turn with the others: a law with a closed form, the same law with bounds,
 and two laws that are solved numerically (repeated tokens; parameters without embeddings). `regret` compares 1,000 sizes at one
-budget. `scaling`: seconds for 1, 10, 100 and 1,000 budgets; without a loop over budgets they grow slower than the budgets.
+budget, under the same three laws. `scaling`: seconds for 1, 10, 100 and 1,000 budgets; without a loop over budgets they grow
+slower than the budgets.
 `processor_seconds` are those of 1,000 budgets, less disturbed where others use the machine. Medians are printed and written to
 benchmarks/results/frontier.json.
 """
@@ -62,12 +63,22 @@ def regrets(made: Any, n: int) -> Any:
     return regret(made, {"params": np.geomspace(1e8, 1e13, n)}, 1e23)
 
 
+def regrets_repeated(made: Any, n: int) -> Any:
+    return regret(made, {"params": np.geomspace(1e9, 1e12, n)}, 1e23, fix={"tokens_unique": 1e11})
+
+
+def regrets_nonembedding(made: Any, n: int) -> Any:
+    return regret(made, {"params_nonembedding": np.geomspace(1e8, 1e13, n)}, 1e23)
+
+
 CASES: dict[str, tuple[str, Run]] = {
     "closed form": ("besiroglu2024", closed),
     "with bounds": ("besiroglu2024", bounded),
     "repeated tokens": ("muennighoff2023", repeated),
     "without embeddings": ("pearce2024.L", nonembedding),
     "regret, closed form": ("besiroglu2024", regrets),
+    "regret, repeated tokens": ("muennighoff2023", regrets_repeated),
+    "regret, without embeddings": ("pearce2024.L", regrets_nonembedding),
 }
 
 

@@ -86,7 +86,7 @@ def floor(frame: pd.DataFrame) -> dict[str, Any]:
     """Width and data together on the kernel of 256 nodes."""
     points = best(runs_of(frame, "kernel 256"))
     widths = sorted(int(w) for w in points["width"].unique())
-    floors = {f.width: f for f in logit_floor(kernel(nodes=256), widths, starts=2, iterations=3000)}
+    floors = {f.width: f for f in logit_floor(kernel(nodes=256), widths, starts=2, iterations=1500)}
     points["floor"] = [floors[int(w)].excess for w in points["width"]]
     all_of = [points[name].to_numpy(float) for name in ("floor", "tokens", "excess")]
     B, beta, away = law_of_floor(*all_of)

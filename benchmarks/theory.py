@@ -1,10 +1,11 @@
 """How fast and how exact is the solver of random features? Against itself at twelve digits, two-time matrices and simulation.
 
-    python -m benchmarks.theory
+    python -m benchmarks.theory [PART ...]
 
 One configuration with endless modes over twelve decades of time; 1,000 configurations on all processors; a frontier of 50
-budgets; the two-time equations of a problem of 1,000 modes, up to the 400 steps they take; 800 random draws. Wall time and
-processor time, the median of some rounds; ratios are of processor times. Results: benchmarks/results/theory.json.
+budgets; momentum near one and schedules of many steps; 800 random draws; the two-time equations of a problem of 1,000 modes, up
+to the 2,000 steps they take (six minutes of a processor). Wall time and processor time, the median of some rounds; ratios are of
+processor times. Results: benchmarks/results/theory.json, part by part, each with its commit and the load of the machine.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,8 +24,9 @@ from threadpoolctl import threadpool_limits
 from benchmarks.__main__ import RESULTS, commit, machine
 from scalinglens.numerics.processes import available_processors, parallel_map
 from scalinglens.theory.random_features.frontier import frontier
-from scalinglens.theory.random_features.optimizers import GradientDescent
+from scalinglens.theory.random_features.optimizers import GradientDescent, HeavyBall, Optimizer
 from scalinglens.theory.random_features.problem import RandomFeatures
+from scalinglens.theory.random_features.scheduled import ScheduledDescent
 from scalinglens.theory.random_features.solve import solve
 from scalinglens.theory.simulate import simulate
 from scalinglens.theory.two_time import two_times
@@ -33,7 +36,7 @@ A, B = 1.5, 1.25
 TIMES = np.geomspace(1, 1e12, 30)
 CONFIGURATIONS, BLOCK = 1000, 25
 RATE = 0.2
-STEPS = (100, 200, 400)
+STEPS = (100, 400, 2000)
 DRAWS = 800
 ROUNDS = 5
 
@@ -103,6 +106,28 @@ def two_time_matrices() -> dict[str, Any]:
     return {"rows": rows, "growth_of_two_times_with_steps": growth}
 
 
+def long_runs() -> dict[str, Any]:
+    """Filters that oscillate for thousands of steps, or that are products of as many factors."""
+    problem = RandomFeatures(power_law(A, B, 1000), 128, 256)
+    methods: dict[str, tuple[Optimizer, int]] = {
+        "heavy ball, momentum 0.99": (HeavyBall(RATE, 0.99), 4000),
+        "heavy ball, momentum 0.999": (HeavyBall(RATE / 100, 0.999), 40_000),
+        "cosine with warm-up": (ScheduledDescent(f"cosine({RATE}, steps=10000, warmup=500)"), 10_000),
+        "warm-up, stable, decay": (
+            ScheduledDescent(f"wsd({RATE}, steps=100000, decay_from=80000, end=0.001)"),
+            100_000,
+        ),
+    }
+    found = {}
+    for name, (method, steps) in methods.items():
+        at = np.unique(np.round(np.geomspace(1, steps, 12)))
+        spent, curves = timed(lambda at=at, method=method: solve(problem, at, method), rounds=3)
+        exact = solve(problem, at, method, digits=11)
+        off = float(np.max(np.abs(curves.test / exact.test - 1)))
+        found[name] = {**spent, "steps": steps, "times": len(at), "largest_relative_deviation_from_11_digits": off}
+    return found
+
+
 def draws() -> dict[str, Any]:
     problem, at = RandomFeatures(power_law(A, B, 1000), 128, 256), np.geomspace(1, 1e6, 13)
     spent, drawn = timed(lambda: simulate(problem, at, seeds=DRAWS), rounds=1)
@@ -112,15 +137,27 @@ def draws() -> dict[str, Any]:
             "relative_stderr": (drawn.stderr / drawn.mean).tolist()}  # fmt: skip
 
 
+PARTS = {
+    part.__name__: part
+    for part in (one_configuration, many_configurations, budgets, long_runs, draws, two_time_matrices)
+}
+
+
 def main() -> None:
-    parts = (one_configuration, many_configurations, budgets, two_time_matrices, draws)
-    outcome: dict[str, Any] = {"suite": "theory", "commit": commit(), "machine": machine(), "load": os.getloadavg()[0]}
-    with threadpool_limits(1):
-        for part in parts:
-            outcome[part.__name__] = part()
-            print(part.__name__, json.dumps(outcome[part.__name__])[:600], flush=True)
+    wanted = sys.argv[1:] or list(PARTS)
+    unknown = [name for name in wanted if name not in PARTS]
+    if unknown:
+        raise SystemExit(f'there is no part "{unknown[0]}"; known are {", ".join(PARTS)}')
+    path = RESULTS / "theory.json"
+    outcome = json.loads(path.read_text()) if sys.argv[1:] and path.exists() else {}
+    outcome |= {"suite": "theory", "machine": machine()}
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "theory.json").write_text(json.dumps(outcome, indent=1) + "\n")
+    with threadpool_limits(1):
+        for name in wanted:
+            load = os.getloadavg()[0]
+            outcome[name] = {**PARTS[name](), "commit": commit(), "load": load}
+            print(name, json.dumps(outcome[name])[:600], flush=True)
+            path.write_text(json.dumps(outcome, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from scalinglens.errors import PlanError
 from scalinglens.laws.catalogue import law
 from scalinglens.plan.regret import regret
+from scalinglens.plan.source import as_source
 
 GOPHER = {"params": 280e9, "tokens": 300e9}
 
@@ -63,6 +66,35 @@ def test_thousand_allocations_at_once(chinchilla_fit):
     few = regret(chinchilla_fit, {"params": sizes[::333]}, 1e23)
     np.testing.assert_allclose(found.excess.high[::333], few.excess.high, rtol=1e-9)
     np.testing.assert_allclose(found.equivalent.low[::333], few.equivalent.low, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "allocation", "fix"),
+    [
+        ("pearce2024.L", {"params_nonembedding": np.geomspace(1e8, 1e12, 40)}, {}),
+        (
+            "pearce2024.L",
+            {"params_nonembedding": np.geomspace(1e8, 1e11, 40), "tokens": np.geomspace(1e12, 1e11, 40)},
+            {},
+        ),
+        ("muennighoff2023", {"params": np.geomspace(1e9, 1e11, 40)}, {"tokens_unique": 1e11}),
+    ],
+)
+def test_without_a_closed_form_it_is_that_of_every_draw(name, allocation, fix):
+    """Costs read off splines and settled where the order of the draws is open, against one regret for each draw."""
+    source = as_source(name)
+    head = source.heads[0]
+    draws = head.values * np.exp(0.02 * np.random.default_rng(3).standard_normal((30, len(head.values))))
+    budget = None if "tokens" in allocation else 1e23
+    found = regret(replace(source, heads=(replace(head, draws=draws),)), allocation, budget, fix=fix)
+    excess, costs = [], []
+    for draw in draws:
+        one = regret(replace(source, heads=(replace(head, values=draw),)), allocation, budget, fix=fix)
+        excess.append(one.excess.value)
+        costs.append(np.log(one.equivalent.value))
+    for end, tail in (("low", 0.05), ("high", 0.95)):
+        np.testing.assert_allclose(getattr(found.excess, end), np.quantile(excess, tail, axis=0), rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(np.log(getattr(found.equivalent, end)), np.quantile(costs, tail, axis=0), atol=1e-8)
 
 
 def test_with_bounds_it_is_numeric_and_the_same(chinchilla_fit):

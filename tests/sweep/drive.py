@@ -20,7 +20,7 @@ from scalinglens.sweep.sweep import Sweep
 def sweep_of(trainer: str) -> Sweep:
     base = Experiment(WorldWords("walk", {"nodes": 16, "edges": 32}))
     if not trainer.startswith("toy"):
-        base = base.having({"tokens": 320_000, "evaluations": 6, "evaluation_tokens": 1000})
+        base = base.having({"tokens": 80_000, "evaluations": 6, "evaluation_tokens": 1000})
     return Sweep(tuple(base.having({"seed": s, "width": w}) for w in (8, 16, 24, 32) for s in range(10)), members=4)
 
 

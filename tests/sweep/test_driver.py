@@ -52,6 +52,7 @@ def test_every_run_once_and_then_nothing(forty, toys, tmp_path):
     assert set(runs.frame["run"]) == {one.hash for one in forty.experiments}
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_of_a_group_is_published(forty, toys, tmp_path):
     """A group that was cut between two publications is made again whole, to the same bits."""
     store = open_store(tmp_path / "store")
@@ -93,6 +94,7 @@ def test_what_fails_is_tried_again_once_and_ends_in_a_type(trainer, forty, toys,
     assert store.failures() == {}
 
 
+@pytest.mark.slow
 def test_worker_that_needs_more_than_its_limit_ends_alone(forty, toys, tmp_path):
     """A limit of the address space: the worker lives on after a MemoryError, and makes the next group."""
     store = open_store(tmp_path / "store")
@@ -103,6 +105,7 @@ def test_worker_that_needs_more_than_its_limit_ends_alone(forty, toys, tmp_path)
     assert len(report.failures) == 2
 
 
+@pytest.mark.slow
 def test_worker_that_is_killed_again_and_again_is_given_up(forty, toys, tmp_path, monkeypatch):
     monkeypatch.setattr("scalinglens.sweep.driver.LOSSES", 1)
     monkeypatch.setattr("scalinglens.sweep.driver.AGAIN", 0.0)
@@ -115,6 +118,7 @@ def test_worker_that_is_killed_again_and_again_is_given_up(forty, toys, tmp_path
     assert "SIGKILL" in words["error"]
 
 
+@pytest.mark.slow
 def test_a_mistake_in_the_experiment_is_not_tried_again(forty, toys, tmp_path):
     store = open_store(tmp_path / "store")
     report = run_sweep(
@@ -163,6 +167,7 @@ def test_closed_store_is_refused_before_any_work(forty, toys, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_interrupt_leaves_no_worker(forty, toys, tmp_path, monkeypatch):
     monkeypatch.setenv("TOY_SECONDS", "30")
     store = open_store(tmp_path / "store")
@@ -212,6 +217,7 @@ def test_executors_are_checked():
         executor("local", workers=0)
 
 
+@pytest.mark.slow
 def test_report_is_plain_data(forty, toys, tmp_path):
     store = open_store(tmp_path / "store")
     sweep = Sweep(forty.experiments[:1])

@@ -107,15 +107,15 @@ def test_kills_at_random_moments_of_a_toy_sweep(toys, tmp_path, monkeypatch):
 @pytest.mark.slow
 @torch
 def test_fifty_kills_of_workers_and_drivers(tmp_path):
-    """40 real trainings in 12 groups, checkpoints every 0.3 s; rounds of the whole sweep until 50 processes were killed."""
-    assert json.loads(start(tmp_path / "plain", TRAINER, 0.3).communicate()[0])["finished"] == 40
+    """40 real trainings in 12 groups, checkpoints every 0.1 s; rounds of the whole sweep until 50 processes were killed."""
+    assert json.loads(start(tmp_path / "plain", TRAINER, 0.1).communicate()[0])["finished"] == 40
     rng = random.Random(2026)
     total = {"driver": 0, "worker": 0}
     rounds = 0
     while sum(total.values()) < 50:
         rounds += 1
         left = 50 - sum(total.values())
-        kills = with_kills(tmp_path / f"killed{rounds}", TRAINER, kills=left, mean=5.0, every=0.3, rng=rng)
+        kills = with_kills(tmp_path / f"killed{rounds}", TRAINER, kills=left, mean=8.0, every=0.1, rng=rng)
         total = {kind: total[kind] + kills[kind] for kind in total}
         check_same(tmp_path / f"killed{rounds}", tmp_path / "plain")
     print(f"{total} in {rounds} rounds")

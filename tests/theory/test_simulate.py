@@ -11,6 +11,7 @@ from scalinglens.theory import simulate as module
 from scalinglens.theory.random_features.commands import random_features
 from scalinglens.theory.random_features.one_pass import one_pass
 from scalinglens.theory.random_features.optimizers import (
+    ContinuousMomentum,
     GradientDescent,
     GradientFlow,
     HeavyBall,
@@ -18,6 +19,7 @@ from scalinglens.theory.random_features.optimizers import (
     WeightDecay,
 )
 from scalinglens.theory.random_features.problem import RandomFeatures
+from scalinglens.theory.random_features.scheduled import ScheduledDescent
 from scalinglens.theory.random_features.solve import solve
 from scalinglens.theory.random_features.static import static_loss
 from scalinglens.theory.random_features.transfer import transfer
@@ -188,6 +190,9 @@ def test_flow_agrees_with_theory():
         (HeavyBall(0.2, 0.8), [5, 20, 100]),
         (Nesterov(0.2, 0.8), [5, 20, 100]),
         (WeightDecay(0.01), [1, 10, 1e3, 1e5]),
+        (ContinuousMomentum(5.0), [1, 5, 20, 300]),
+        (ScheduledDescent("cosine(0.4, steps=400, warmup=30)"), [5, 50, 400]),
+        (ScheduledDescent("wsd(0.4, steps=100, decay_from=80, end=0.01, warmup=5)"), [100]),
     ],
 )
 def test_other_optimizers_agree_with_theory(optimizer, steps):

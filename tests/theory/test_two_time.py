@@ -6,6 +6,7 @@ import pytest
 from scalinglens.errors import TheoryError
 from scalinglens.theory.random_features.optimizers import GradientDescent, HeavyBall, Nesterov
 from scalinglens.theory.random_features.problem import RandomFeatures
+from scalinglens.theory.random_features.scheduled import ScheduledDescent
 from scalinglens.theory.random_features.solve import solve
 from scalinglens.theory.random_features.transfer import transfer
 from scalinglens.theory.two_time import two_times
@@ -46,11 +47,16 @@ def test_heavy_ball_at_a_thousand_modes():
     assert fast.test.round(6).tolist() == [1.042862, 0.511479, 0.402082]
 
 
-def plain(problem, steps, eta, mu):
-    """The equations of the dossier as T x T matrices, mode by mode, without a thought for speed."""
+def memory(steps, eta, mu):
+    """S of heavy ball: what a push at step s has moved at step t."""
     T = steps + 1
+    return np.array([[eta * sum(mu**j for j in range(t - s)) for s in range(T)] for t in range(T)])
+
+
+def plain(problem, S):
+    """The equations of the dossier as T x T matrices, mode by mode, without a thought for speed."""
+    T = len(S)
     N, P, noise = float(problem.features), float(problem.samples), float(problem.noise)
-    S = np.array([[eta * sum(mu**j for j in range(t - s)) for s in range(T)] for t in range(T)])
     modes = [
         (lam, power)
         for lam, power, many in zip(
@@ -82,9 +88,20 @@ def test_power_series_agree_with_plain_matrices(mu):
     spectrum = Spectrum([1.0, 0.5, 0.2], [1.0, 2.0, 0.5], [1, 2, 6])
     problem = RandomFeatures(spectrum, 4, 6, 0.3)
     found = two_times(problem, 6, HeavyBall(0.3, mu) if mu else GradientDescent(0.3))
-    test, train = plain(problem, 6, 0.3, mu)
+    test, train = plain(problem, memory(6, 0.3, mu))
     assert found.test == pytest.approx(test, rel=1e-12)
     assert found.train == pytest.approx(train, rel=1e-12)
+
+
+def test_schedules_agree_with_plain_matrices():
+    """Responses are no functions of differences of times any more, but as matrices they take any rates."""
+    rates = np.array([0.05, 0.2, 0.5, 0.5, 0.4, 0.25, 0.1, 0.02])
+    problem = RandomFeatures(Spectrum([1.0, 0.5, 0.2], [1.0, 2.0, 0.5], [1, 2, 6]), 4, 6, 0.3)
+    S = np.tril(np.broadcast_to(np.append(rates, 0.0), (9, 9)), -1)
+    test, train = plain(problem, S)
+    found = solve(problem, np.arange(9), ScheduledDescent(rates), digits=12)
+    assert found.test == pytest.approx(test, rel=1e-10)
+    assert found.train == pytest.approx(train, rel=1e-10)
 
 
 def test_negative_control_another_step_is_told_apart():
@@ -97,7 +114,7 @@ def test_what_it_does_not_do_is_refused():
     problem = CONFIGURATIONS[0][0]
     with pytest.raises(TheoryError, match="those of GradientDescent and HeavyBall, got Nesterov"):
         two_times(problem, 5, Nesterov(0.1, 0.5))  # type: ignore[arg-type]
-    with pytest.raises(TheoryError, match="from 0 to 400, or take solve"):
-        two_times(problem, 1000, GradientDescent(0.1))
+    with pytest.raises(TheoryError, match="from 0 to 2000, or take solve"):
+        two_times(problem, 3000, GradientDescent(0.1))
     with pytest.raises(TheoryError, match="one problem at a time"):
         two_times(RandomFeatures(problem.spectrum, [4, 5]), 5, GradientDescent(0.1))

@@ -20,7 +20,9 @@ from scalinglens.worlds.walks import walk
 WORLD = walk(graph="er", nodes=32, edges=64)
 HOW = Settings(
     model=Model(width=16),
-    training=Training(tokens=80_000, learning_rate=0.03, sequence_length=20, batch=16, evaluations=1, evaluation_tokens=400),
+    training=Training(
+        tokens=80_000, learning_rate=0.03, sequence_length=20, batch=16, evaluations=1, evaluation_tokens=400
+    ),
 )
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from tyro.conf import arg
 
@@ -96,7 +96,7 @@ class Coordcheck:
         from scalinglens.train.coordinate_check import coordinate_check
         from scalinglens.worlds.walks import walk
 
-        world: Any = walk(nodes=self.nodes, edges=self.edges, seed=self.seed)  # its cached properties are properties
+        world = walk(nodes=self.nodes, edges=self.edges, seed=self.seed)
         checks = []
         for settings in asked:
             checks.append(coordinate_check(world, settings, widths=widths, steps=self.steps, seeds=self.seeds))

@@ -137,12 +137,29 @@ def numpy_function(
     lines = ["def prepare(x):", *_numpy_lines(builder, fixed), f"    return ({handed})", "def run(u, fixed):"]
     lines += [f"    ({handed}) = fixed"] if order else []
     lines += [
-        *_numpy_lines(builder, moving),
+        *_freed(builder, moving, _numpy_lines(builder, moving), results),
         f"    return ({''.join(_text(value) + ', ' for value in results)})",
     ]
     space: dict[str, Any] = _NAMESPACE | {f"kernel{i}": kernel for i, kernel in enumerate(builder.kernels)}
     exec("\n".join(lines), space)  # text made above from instruction names and numbers only
     return space["prepare"], space["run"]
+
+
+def _freed(builder: Builder, indices: list[int], lines: list[str], results: list[Value]) -> list[str]:
+    """The lines, each followed by giving up what no later one needs: its memory is used again while still in the cache."""
+    kept = {value.index for value in results if isinstance(value, Ref)}
+    last = {}
+    for place, i in enumerate(indices):
+        last[i] = place
+        last |= {part.index: place for part in builder.code[i][1] if isinstance(part, Ref) and part.index in last}
+    over: dict[int, list[int]] = {}
+    for i, place in last.items():
+        if i not in kept:
+            over.setdefault(place, []).append(i)
+    return [
+        line + (f"; del {', '.join(f'v{i}' for i in over[place])}" if place in over else "")
+        for place, line in enumerate(lines)
+    ]
 
 
 def _numpy_lines(builder: Builder, indices: list[int]) -> list[str]:

@@ -223,8 +223,8 @@ class Law:
             for name in self.parameters
         }
 
-    @property
-    def signs(self) -> dict[str, int]:
+    @functools.cached_property
+    def signs(self) -> Mapping[str, int]:
         """Signs of inputs and parameters that hold for all their values."""
         signs = {name: self.domain(name).sign for name in self.parameters}
         for name in self.inputs:  # an input may be zero exactly, and has then no logarithm

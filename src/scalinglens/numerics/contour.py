@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.fft import dct
 
-__all__ = ["CROSSING", "circle", "hyperbola"]
+__all__ = ["CROSSING", "chebyshev_degree", "chebyshev_points", "ellipse", "hyperbola"]
 
 _ANGLE = math.pi / 4  # of the branches with the imaginary axis: halfway between the cut and growth
 _SPARED = 240  # nodes
@@ -49,32 +50,57 @@ def hyperbola(earliest: float, latest: float, digits: float) -> tuple[np.ndarray
     return s, ds
 
 
-def circle(latest: int, digits: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return a circle around the unit disc for r^t at all whole t from 0 to `latest`.
+def ellipse(edge: float, degree: int, digits: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return a contour around [-edge, 0] for entire functions that polynomials of a degree approximate there.
 
-    p_t = (1/2 pi i) oint p(r) r^(t-1) dr, p(r) = sum_t p_t r^-t: the rule errs by p_(t+n) rho^-n.
+    s = edge sinh^2((ln rho + i theta)/2), with foci at the ends of the interval. Let f(-x) = sum_k c_k T_k on it, with nothing
+    left from k = K on, and g be analytic off it: n nodes miss what g has beyond rho^-n, and what f has beyond k = n. So n = 2 K
+    and rho^n = 10^digits are right to all digits, every second node to half of them, and f grows to rho^K at most.
 
     Args:
-        latest: largest power. digits: wanted of the result.
+        edge: length of the interval. degree: K. digits: wanted of the result.
 
     Returns:
-        r [n] of the upper half plane, and dr/(2 pi i r) [n].
+        s [m + 1] of the upper half plane, from right to left, both ends real, and ds/(2 pi i) [m + 1].
 
-    >>> r, dr = circle(8, 12)
-    >>> t = np.arange(9)
-    >>> found = 2 * np.real(r ** t[:, None] @ (dr * r / (r - 0.5)))    # r/(r - q) turns into q^t
-    >>> bool(np.all(abs(found - 0.5**t) < 1e-12))
+    Source: Trefethen and Weideman 2014, The exponentially convergent trapezoidal rule; Trefethen 2013, chapter 8.
+
+    >>> s, ds = ellipse(4.0, 12, 12)
+    >>> x = np.array([0.0, 0.3, 4.0])
+    >>> found = 2 * np.real((1 + s / 2) ** 12 * ds / (s + x[:, None])).sum(-1)    # f(s)/(s + x) turns into f(-x)
+    >>> bool(np.all(abs(found - (1 - x / 2) ** 12) < 1e-12))
     True
     """
     depth = (digits + 1) * math.log(10)
-    # every second node must tell all powers apart, and r^t must not grow so far that rounding shows
-    half = 2 * max(3 * latest // 4 + 1, 8)
-    half = max(
-        half, min(4 * half, _SPARED)
-    )  # rounding grows with the square of r^t: where nodes are few they are not spared
-    angle = np.arange(half + 1) * math.pi / half
-    r = np.exp(depth / (2 * half)) * np.exp(1j * angle)
-    r[-1] = r[-1].real
-    dr = np.full(half + 1, 1 / (2 * half), dtype=complex)
-    dr[[0, -1]] /= 2
-    return r, dr
+    # rounding grows with the square of f: half as many nodes more keep it small, and where nodes are few they are not spared
+    m = 2 * max(3 * degree // 4 + 1, 8)
+    m = max(m, min(4 * m, _SPARED))
+    z = depth / (2 * m) + 1j * math.pi / m * np.arange(m + 1)
+    z[-1] = z[-1].real + 1j * math.pi
+    s, ds = edge * np.sinh(z / 2) ** 2, edge * np.sinh(z) / (4 * m)
+    s[-1], ds[[0, -1]] = s[-1].real, ds[[0, -1]].real / 2
+    return s, ds
+
+
+def chebyshev_degree(values: np.ndarray, digits: float) -> int:
+    """Return the degree from which on a function's Chebyshev coefficients are below 10^-digits of its largest value.
+
+    Args:
+        values: at the points x_j = edge sin^2((j + 1/2) pi/(2 n)) of an interval [..., n]; of several functions the largest
+            degree counts.
+        digits: of the approximation, or as many as rounding leaves.
+
+    >>> x = chebyshev_points(4.0, 40)
+    >>> chebyshev_degree((1 - x / 2) ** 12, 13)
+    12
+    """
+    n = values.shape[-1]
+    size = np.abs(np.asarray(dct(values, axis=-1))) / n
+    most = np.abs(values).max(axis=-1, keepdims=True)
+    kept = np.flatnonzero((size > max(10.0**-digits, 1e-15 * n) * most).reshape(-1, n).any(axis=0))
+    return int(kept[-1]) if len(kept) else 0
+
+
+def chebyshev_points(edge: float, count: int) -> np.ndarray:
+    """Return the points of `chebyshev_degree` on [0, edge], from 0 up."""
+    return edge * np.sin((np.arange(count) + 0.5) * math.pi / (2 * count)) ** 2

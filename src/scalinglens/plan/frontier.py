@@ -13,13 +13,15 @@ import pandas as pd
 from scalinglens.errors import PlanError
 from scalinglens.files import PICTURES, written_whole
 from scalinglens.fit.estimate import Estimate, check_level
+from scalinglens.numerics.processes import single_threaded_blas
 from scalinglens.plan.cost import Cost
-from scalinglens.plan.optimum.estimates import Estimates, estimate_of, quantiles, value_interval, widened
+from scalinglens.plan.optimum.estimates import Estimates, estimate_of, value_interval, widened
 from scalinglens.plan.optimum.near import near_optimal
 from scalinglens.plan.optimum.optimum import ENDLESS, STATUSES, Optimum, slack_of
 from scalinglens.plan.optimum.problem import Stated, numbers, state
-from scalinglens.plan.optimum.smooth import FEW, over_budgets
-from scalinglens.plan.optimum.solutions import PRICE, VALUE, Solver
+from scalinglens.plan.optimum.solutions import GAMMA, Solver
+from scalinglens.plan.optimum.spread import Part, Spread
+from scalinglens.plan.optimum.traces import FEW, Trace, traced
 from scalinglens.plan.source import Source, as_source
 from scalinglens.quantities import format_quantity
 
@@ -30,6 +32,7 @@ __all__ = ["Estimates", "Frontier", "frontier", "frontier_of"]
 
 _FAR = 1.0  # decades beyond the runs from which on it is said aloud
 _SIDE = 0.25  # of ln budget, where one budget has to show a slope
+_LOSS = "loss"  # of the draws at the estimate's optimum
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,9 +166,10 @@ def frontier(
     Raises:
         PlanError: impossible budgets, unknown names, or a question that determines nothing.
 
-    Cost: for a law with a closed form a few operations per draw and budget (4,000 draws x 1,000 budgets in half a second);
-        otherwise about 20 evaluations of the law for each draw and budget. Of many budgets the draws are solved at 17 or
-        more and interpolated at the others, to a hundredth of their spread (see `plan/smooth.py`).
+    Cost: 4,000 draws x 1,000 budgets in a fraction of a second (`python -m benchmarks.frontier`). Without a closed form each
+        draw is solved at 17 budgets or more, at about three evaluations of the law each; of many budgets those draws are
+        solved at each on which an end can rest, so that the ends are those of every draw solved (see
+        `plan/optimum/spread.py`). Exponents and gamma use the splines between the solved budgets, to about 1e-5.
 
     Source: Hoffmann et al. 2022, eq. 4 (closed form).
 
@@ -197,13 +201,14 @@ def frontier_of(
     budgets = np.asarray(budgets, dtype=float)
     log_budgets = np.log(budgets)
     solver = Solver(stated)
-    best = solver.estimate(log_budgets)
-    drawn = solver.drawn(log_budgets, best)
-    optimum = _optimum(solver, log_budgets, best, drawn, level)
-    optimum |= {name: Estimates.plain(np.full(len(budgets), value)) for name, value in stated.fixed.items()}
-    loss = _loss(solver, log_budgets, {name: optimum[name].value for name in source.inputs}, level)
-    status = tuple(STATUSES[i] for i in best.status)
-    exponents, gamma, floor = _exponents(solver, log_budgets, best, drawn, level)
+    with single_threaded_blas():  # its products are thin
+        best = solver.estimate(log_budgets)
+        drawn = solver.spread(log_budgets, best)
+        optimum = _optimum(solver, log_budgets, best, drawn, level)
+        optimum |= {name: Estimates.plain(np.full(len(budgets), value)) for name, value in stated.fixed.items()}
+        loss = _loss(solver, log_budgets, {name: optimum[name].value for name in source.inputs}, level)
+        status = tuple(STATUSES[i] for i in best.status)
+        exponents, gamma, floor = _exponents(solver, log_budgets, best, drawn, level)
     decades = _decades(source, {**{k: e.value for k, e in optimum.items()}, **_budget(stated, budgets)})
     return Frontier(
         source=source,
@@ -227,14 +232,11 @@ def frontier_of(
 
 
 def _optimum(
-    solver: Solver, log_budgets: np.ndarray, best: Optimum, drawn: Mapping[str, np.ndarray], level: float
+    solver: Solver, log_budgets: np.ndarray, best: Optimum, drawn: Spread, level: float
 ) -> dict[str, Estimates]:
     """Free inputs with their intervals."""
     problem = solver.problem
-    ends: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for name in problem.outer:
-        if name in drawn and drawn[name].shape[1]:
-            ends[name] = quantiles(drawn[name], level)
+    ends = {name: drawn.ends(name, level) for name in problem.outer if name in drawn.names}
     if len(problem.outer) == 1 and ends:
         # the slack falls as the other input rises, so its ends follow from the other's
         name = problem.outer[0]
@@ -247,10 +249,8 @@ def _optimum(
             )
 
         ends[problem.slack] = partner(high), partner(low)
-    elif ends and all(name in drawn for name in problem.outer):
-        others = {name: drawn[name] for name in problem.outer}
-        slack, _ = slack_of(problem, {**problem.fixed, **others}, log_budgets[:, None])
-        ends[problem.slack] = quantiles(slack, level)
+    elif problem.slack in drawn.names:
+        ends[problem.slack] = drawn.ends(problem.slack, level)
     found = {}
     for name in problem.free:
         value = np.exp(best.logs[name])
@@ -272,27 +272,34 @@ def _loss(solver: Solver, log_budgets: np.ndarray, columns: Mapping[str, np.ndar
     source = solver.stated.source
     head = source.heads[0] if len(source.heads) == 1 and not source.link else None
     known = np.all([np.isfinite(array) for array in columns.values()], axis=0)
-    short = solver.how != "equal elasticities"  # then the evaluation is all there is to do
-    if head is None or not len(head.draws) or short or len(log_budgets) <= FEW or not known.any():
+    if head is None or not len(head.draws) or len(log_budgets) <= FEW or not known.any():
         return value_interval(source, columns, level)
     drawn = {name: head.draws[:, i] for i, name in enumerate(head.law.parameters)}
 
-    def about(at: np.ndarray) -> dict[str, np.ndarray]:
+    def placed(at: np.ndarray) -> dict[str, np.ndarray]:
         logs = {**solver.problem.fixed, **solver.estimate(at).logs}
-        here = {name: np.exp(np.broadcast_to(logs[name], at.shape)) for name in source.inputs}
+        return {name: np.exp(np.broadcast_to(logs[name], at.shape)) for name in source.inputs}
+
+    def about(at: np.ndarray, _: Trace | None) -> dict[str, np.ndarray]:
+        here = placed(at)
         there = head.law.value(drawn, {name: array[:, None] for name, array in here.items()})
-        return {"value": there - source.value(here)[:, None]}
+        return {_LOSS: there - source.value(here)[:, None]}
+
+    def exact(_: str, rows: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        here = {name: array[known][rows] for name, array in columns.items()}
+        return head.law.value({name: array[draws] for name, array in drawn.items()}, here)
 
     value, low, high = (np.full(len(log_budgets), np.nan) for _ in range(3))
     value[known] = source.value({name: array[known] for name, array in columns.items()})
-    spread = over_budgets(about, log_budgets[known], ("value",))["value"]
-    for end, found in zip((low, high), quantiles(spread, level), strict=True):
-        end[known] = widened(value[known], value[known] + found, head.widening)
+    trace = traced(about, log_budgets[known], (_LOSS,))
+    part = Part(trace, trace.weights(log_budgets[known]), {_LOSS: value[known]}, exact)
+    for end, found in zip((low, high), Spread(log_budgets[known], (part,)).ends(_LOSS, level), strict=True):
+        end[known] = widened(value[known], found, head.widening)
     return Estimates(value, low, high, level)
 
 
 def _exponents(
-    solver: Solver, log_budgets: np.ndarray, best: Optimum, drawn: Mapping[str, np.ndarray], level: float
+    solver: Solver, log_budgets: np.ndarray, best: Optimum, drawn: Spread, level: float
 ) -> tuple[dict[str, Estimate], Estimate | None, Estimate | None]:
     """Exponents of the optimum, gamma, floor."""
     problem, source = solver.problem, solver.stated.source
@@ -315,30 +322,28 @@ def _exponents(
     usable = inside | (best.status == 1)
     if usable.sum() == 0:
         return {}, None, None
-    x, logs, all_drawn, at = log_budgets[usable], {k: v[usable] for k, v in best.logs.items()}, drawn, usable
-    if len(x) < 2 or np.ptp(x) == 0:
-        x = x[:1] + np.array([-_SIDE, _SIDE])
+    x, logs, lines, at = log_budgets, best.logs, drawn, usable
+    if usable.sum() < 2 or np.ptp(x[usable]) == 0:
+        x = x[usable][:1] + np.array([-_SIDE, _SIDE])
         near = solver.estimate(x)
-        logs, all_drawn, at = near.logs, solver.drawn(x, near), np.ones(2, dtype=bool)
-    centred = (x - x.mean())[:, None] / np.sum((x - x.mean()) ** 2)
+        logs, lines, at = near.logs, solver.spread(x, near), np.ones(2, dtype=bool)
+    centred = np.where(at, x - x[at].mean(), 0.0)  # the slope of a straight line is this sum
+    centred /= np.sum(centred**2)
+    slopes = {name: lines.weighted(name, centred) for name in problem.free if name in lines.names}
+    if slopes and problem.powers is not None and problem.slack not in slopes:
+        powers = problem.powers[1]
+        others = np.sum([powers.get(name, 0.0) * slopes[name] for name in problem.outer], axis=0)
+        slopes[problem.slack] = (1.0 - others) / powers[problem.slack]
     exponents = {}
-    outer_draws = {
-        name: all_drawn[name][at] for name in problem.outer if name in all_drawn and all_drawn[name].shape[1]
-    }
-    if outer_draws and len(outer_draws) == len(problem.outer):
-        outer_draws[problem.slack], _ = slack_of(problem, {**problem.fixed, **outer_draws}, x[:, None])
     for name in problem.free:
-        value = float(np.sum(centred[:, 0] * logs[name]))
-        slopes = np.sum(centred * outer_draws[name], axis=0) if name in outer_draws else np.empty(0)
+        value = float(np.sum(centred[at] * logs[name][at]))
         if np.isfinite(value):
-            exponents[name] = estimate_of(value, slopes, level)
+            exponents[name] = estimate_of(value, slopes.get(name, np.empty(0)), level)
     gamma = None
     with np.errstate(all="ignore"):
         local = (best.price / (best.value - floor))[usable]
         if np.isfinite(local).any():
-            spread = np.empty(0)
-            if VALUE in drawn and len(floors) == drawn[VALUE].shape[1]:
-                spread = np.nanmean((drawn[PRICE] / (drawn[VALUE] - floors))[usable], axis=0)
+            spread = drawn.weighted(GAMMA, usable / usable.sum()) if GAMMA in drawn.names else np.empty(0)
             gamma = estimate_of(float(np.nanmean(local)), spread, level)
     limit = None if not np.isfinite(floor) else estimate_of(floor, floors, level)
     return exponents, gamma, limit

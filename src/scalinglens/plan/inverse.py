@@ -217,7 +217,7 @@ def _dual(
             above = np.maximum(value - base, 1e-300)
             return -np.log(above), {name: -slope / above for name, slope in slopes.items()}
 
-    held = replace(problem, slack=_most_paid(problem, model), cost=gain)
+    held = replace(problem, slack=_most_paid(problem, model), cost=gain, powers=None)
     with np.errstate(all="ignore"):
         wanted = -np.log(np.where(able, values - base, 1.0))
         found = solve(problem.cost, held, wanted, near)

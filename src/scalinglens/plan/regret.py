@@ -11,13 +11,15 @@ import pandas as pd
 
 from scalinglens.errors import PlanError
 from scalinglens.fit.estimate import check_level
+from scalinglens.numerics.processes import single_threaded_blas
 from scalinglens.plan.cost import Cost
-from scalinglens.plan.inverse import costs_of_head, least_costs
-from scalinglens.plan.optimum.estimates import Estimates, quantiles, value_interval, widened
-from scalinglens.plan.optimum.optimum import Optimum, Problem, slack_of
+from scalinglens.plan.excess import under_draws
+from scalinglens.plan.inverse import least_costs
+from scalinglens.plan.optimum.estimates import Estimates, value_interval
+from scalinglens.plan.optimum.optimum import Problem, slack_of
 from scalinglens.plan.optimum.problem import Stated, numbers, positive, state
-from scalinglens.plan.optimum.solutions import VALUE, Solver
-from scalinglens.plan.source import as_source
+from scalinglens.plan.optimum.solutions import Solver
+from scalinglens.plan.source import Source, as_source
 
 __all__ = ["Regret", "regret"]
 
@@ -106,14 +108,19 @@ def regret(
     best = solver.estimate(logs)
     whole = {**columns, **{name: np.exp(a) for name, a in best.logs.items()}}
     n = len(paid)
-    loss = value_interval(source, {k: np.broadcast_to(columns[k], (n,)) for k in source.inputs}, at)
-    least = value_interval(source, {k: np.broadcast_to(whole[k], (n,)) for k in source.inputs}, at)
+    own = {k: np.broadcast_to(np.asarray(columns[k], dtype=float), (n,)) for k in source.inputs}
+    there = {k: np.broadcast_to(whole[k], (n,)) for k in source.inputs}
+    value = source.value(own)
     sign = 1.0 if source.falls else -1.0
-    equal, _, _ = least_costs(stated, loss.value, draws=False)
+    equal, _, _ = least_costs(stated, value, draws=False)
     equal = np.minimum(equal, logs)  # an allocation that is the best one costs itself, up to the last digits
-    excess_draws, equal_draws = _draws(solver, columns, logs, best)
-    excess = _interval(np.maximum(sign * (loss.value - least.value), 0.0), excess_draws, at)
-    equivalent = _interval(np.exp(equal), np.exp(equal_draws), at)
+    least = _at_the_best(source, there, logs, at)
+    with single_threaded_blas():
+        found = under_draws(solver, own, there, logs, equal, best, at)
+    loss = found.loss
+    excess = _interval(np.maximum(sign * (value - least.value), 0.0), found.excess, at)
+    ends = None if found.costs is None else (np.exp(found.costs[0]), np.exp(found.costs[1]))
+    equivalent = _interval(np.exp(equal), ends, at)
     share = Estimates(1 - np.exp(equal) / paid, 1 - equivalent.high / paid, 1 - equivalent.low / paid, at)
     dollars = None
     if price is not None:
@@ -164,7 +171,7 @@ def _allocation(stated: Stated, allocation: Mapping[str, Any], budget: Any) -> d
     asked = numbers("the budget", budget, "flops" if stated.cost.unit == "FLOP" else None)
     arrays = np.broadcast_arrays(asked, *given.values())
     logs = {name: np.log(a) for name, a in zip(given, arrays[1:], strict=True)}
-    missing = Problem((left[0],), left[0], problem.cost, problem.fixed, problem.bounds)
+    missing = Problem((left[0],), left[0], problem.cost, problem.fixed, problem.bounds, problem.powers)
     slack, able = slack_of(missing, {**problem.fixed, **logs}, np.log(arrays[0]))
     if not able.all():
         raise PlanError(
@@ -173,39 +180,12 @@ def _allocation(stated: Stated, allocation: Mapping[str, Any], budget: Any) -> d
     return {**dict(zip(given, arrays[1:], strict=True)), left[0]: np.exp(slack)}
 
 
-def _draws(
-    solver: Solver, columns: Mapping[str, Any], logs: np.ndarray, best: Optimum
-) -> tuple[np.ndarray, np.ndarray]:
-    """Excess and ln equivalent cost of each draw [n, draws]."""
-    source, n = solver.stated.source, len(logs)
-    nothing = np.empty((n, 0))
-    if not source.draws:
-        return nothing, nothing
-    sign = 1.0 if source.falls else -1.0
-    own = {k: np.broadcast_to(np.asarray(columns[k], dtype=float), (n,)) for k in source.inputs}
-    if len(source.heads) != 1 or source.link:
-        there = {k: np.exp(best.logs[k]) if k in best.logs else own[k] for k in source.inputs}
-        both = source.sampled({k: np.concatenate([own[k], there[k]]) for k in source.inputs}).T
-        return sign * (both[:n] - both[n:]), nothing
-    head = source.heads[0]
-    at = {k: np.log(v)[None] for k, v in own.items()}
-    values = sign * np.broadcast_to(head.model(head.draws)(at)[0], (len(head.draws), n))
-    form = solver.form_of(head, head.draws)
-    least = form.value(logs[None]) if form is not None and not solver.problem.bounds else None
-    if least is None:
-        free = Solver(solver.stated, closed=False) if form is not None else solver
-        least = free.drawn(logs, best)[VALUE].T if free.problem.outer else values
-    equal = np.minimum(costs_of_head(solver, head, head.draws, values, best.logs), logs)
-    excess = np.maximum(values - least, 0.0)
-    if head.widening != 1.0:
-        value = sign * source.value(own)
-        top = np.maximum(value - np.asarray(best.value), 0.0)
-        excess = np.maximum(widened(top, excess, head.widening), 0.0)
-    return excess.T, equal.T
+def _at_the_best(source: Source, there: Mapping[str, np.ndarray], logs: np.ndarray, level: float) -> Estimates:
+    """The target at the optimum of each budget; the same budget is asked once."""
+    _, first, place = np.unique(logs, return_index=True, return_inverse=True)
+    found = value_interval(source, {name: array[first] for name, array in there.items()}, level)
+    return Estimates(found.value[place], found.low[place], found.high[place], level)
 
 
-def _interval(value: np.ndarray, draws: np.ndarray, level: float) -> Estimates:
-    if not draws.shape[1]:
-        return Estimates.plain(value)
-    low, high = quantiles(draws, level)
-    return Estimates(value, low, high, level)
+def _interval(value: np.ndarray, ends: tuple[np.ndarray, np.ndarray] | None, level: float) -> Estimates:
+    return Estimates.plain(value) if ends is None else Estimates(value, *ends, level)

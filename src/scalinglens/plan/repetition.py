@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from scalinglens.errors import PlanError
 from scalinglens.laws.catalogue import law as find_law
-from scalinglens.laws.law import Law
 from scalinglens.plan.source import Source
 
 __all__ = ["with_repetition"]
@@ -36,24 +35,9 @@ def with_repetition(source: Source) -> Source:
         )
     published = find_law("muennighoff2023.D_eff")
     seen = published.formula.replace("RD", repr(published.constants["RD"]))
-    made = Law(
-        name=f"{law.name} with repeated tokens",
-        formula=re.sub(r"\btokens\b", f"({seen})", law.formula),
-        output=law.output,
-        unit=law.unit,
-        domains=law.domains,
-        derived=law.derived,
-        constants=law.constants,
-        tags=law.tags,
-        source=law.source,
-        about=dict(law.about),
-    )
-    head = source.heads[0]
-    order = [law.parameters.index(name) for name in made.parameters]
+    made = source.rewritten(re.sub(r"\btokens\b", f"({seen})", law.formula), name=f"{law.name} with repeated tokens")
     return replace(
-        source,
-        inputs=made.inputs,
-        heads=(replace(head, law=made, values=head.values[order], draws=head.draws[:, order]),),
+        made,
         assumptions=(
             *source.assumptions,
             f"repeated tokens count as in Muennighoff et al. 2023, with its constant RD {published.constants['RD']:.4g}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -232,6 +233,34 @@ class Source:
             )
         arrays = np.broadcast_arrays(*(np.asarray(columns[name], dtype=float) for name in self.inputs))
         return dict(zip(self.inputs, arrays, strict=True)), arrays[0].shape
+
+    def rewritten(self, formula: str, *, name: str) -> Source:
+        """Return the source with its one law written in other inputs; parameters, draws and all that is known stay.
+
+        Args:
+            formula: in the same parameters. name: of the new law.
+
+        >>> source = as_source("besiroglu2024").rewritten("E + A/params^alpha + B/(20*params)^beta", name="twenty")
+        >>> source.inputs, float(source.value({"params": 1e9}).round(4))
+        (('params',), 2.5301)
+        """
+        law, head = self.heads[0].law, self.heads[0]
+        assert len(self.heads) == 1
+        made = Law(
+            name=name,
+            formula=formula,
+            output=law.output,
+            unit=law.unit,
+            domains={k: v for k, v in law.domains.items() if re.search(rf"\b{re.escape(k)}\b", formula)},
+            derived=law.derived,
+            constants=law.constants,
+            tags=law.tags,
+            source=law.source,
+            about=dict(law.about),
+        )
+        order = [law.parameters.index(parameter) for parameter in made.parameters]
+        tied = replace(head, law=made, values=head.values[order], draws=head.draws[:, order])
+        return replace(self, inputs=made.inputs, heads=(tied,))
 
     # ---- words ------------------------------------------------------------------------------------------------------
 

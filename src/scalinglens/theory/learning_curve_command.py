@@ -11,7 +11,7 @@ from scalinglens.errors import TheoryError
 from scalinglens.figures.figure import ACCENT, Axis, Figure, Line, Panel, Points, series
 from scalinglens.theory.answer import Answer
 from scalinglens.theory.learning_curve import LearningCurve, learning_curve_of
-from scalinglens.theory.numbers import amounts
+from scalinglens.theory.numbers import amounts, read_array
 from scalinglens.theory.random_features.commands import optimizer_of
 from scalinglens.worlds.measured import HALVES, measure_features, measure_kernel
 
@@ -34,6 +34,8 @@ def learning_curve(
     optimizer: str = "gradient-flow",
     lr: float | None = None,
     momentum: float | None = None,
+    schedule: str | None = None,
+    inertia: float | None = None,
     decay: float | None = None,
     halves: int = HALVES,
     seed: int = 0,
@@ -47,9 +49,11 @@ def learning_curve(
         features: N, the sizes of the students, a list A,B,C; inf for the kernel itself.
         samples: P, the sizes of the training sets, a list A,B,C; inf is allowed.
         times: list A,B,C or range LOW:HIGH:COUNT; steps for a discrete optimizer, learning rate times steps otherwise.
-        optimizer: gradient-flow, gd, heavy-ball, nesterov or weight-decay.
-        lr: learning rate, of all but gradient-flow and weight-decay.
+        optimizer: gradient-flow, gd, scheduled-gd, heavy-ball, nesterov, momentum-flow or weight-decay.
+        lr: learning rate, of gd, heavy-ball and nesterov.
         momentum: of heavy-ball and nesterov.
+        schedule: of scheduled-gd, such as "cosine(0.3, steps=1000, warmup=100)".
+        inertia: beta of momentum-flow, beta v'' + v' = -K v.
         decay: of weight-decay.
         halves: half-samples behind the intervals of a and b; 0 for none.
         seed: of the half-samples.
@@ -71,12 +75,13 @@ def learning_curve(
         raise TheoryError("no data: give --features-file X.npy, or --kernel-file K.npy")
     if features_file and kernel_file:
         raise TheoryError("both --features-file and --kernel-file are given; keep one of them")
-    method = None if optimizer == "sgd" else optimizer_of(optimizer, lr=lr, momentum=momentum, batch=None, decay=decay)
+    given: dict[str, Any] = {"lr": lr, "momentum": momentum, "schedule": schedule, "inertia": inertia, "decay": decay}
+    method = None if optimizer == "sgd" else optimizer_of(optimizer, **given)
     if method is None:
         raise TheoryError("the learning curve of a data set is that of full-batch training; sgd is not offered here")
     sizes, sets, at = amounts("features", features), amounts("samples", samples), amounts("times", times)
     measure, file = (measure_kernel, kernel_file) if kernel_file else (measure_features, features_file)
-    measured = measure(_read("--kernel-file" if kernel_file else "--features-file", file), _read("--targets", targets),
+    measured = measure(read_array("--kernel-file" if kernel_file else "--features-file", file), read_array("--targets", targets),
                        halves=halves, seed=seed)  # fmt: skip
     found = learning_curve_of(measured, at, features=sizes, samples=sets, optimizer=method)
     frame = found.to_frame()
@@ -95,19 +100,6 @@ def learning_curve(
         _SOURCES,
         _figure(found),
     )
-
-
-def _read(option: str, path: str) -> np.ndarray:
-    """An array of numbers from a .npy file."""
-    try:
-        array: Any = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise TheoryError(f"{option} {path}: there is no such file") from None
-    except (OSError, ValueError, EOFError):
-        raise TheoryError(f"{option} {path} is no .npy file of numbers; write it with numpy.save") from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
-        raise TheoryError(f"{option} {path} does not hold one array of real numbers; write it with numpy.save")
-    return array.astype(float)
 
 
 def _figure(found: LearningCurve) -> Figure:

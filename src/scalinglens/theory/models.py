@@ -35,6 +35,9 @@ MODELS: Mapping[str, Model] = {
         "losses of random features over time, N and P: the dynamical model",
     ),
     "frontier": Model("random_features.commands", "frontier", "the dynamical model's best size at each compute"),
+    "early-stopping": Model(
+        "random_features.commands", "early_stopping", "when to stop it, or how much weight decay to take instead"
+    ),
     "exponents": Model("random_features.commands", "exponents", "its exponents by regime, and those of its relatives"),
     "joint-data-model": Model(
         "relatives", "joint_data_model", "random features at any size, data and ridge: the planar limit"
@@ -54,6 +57,17 @@ MODELS: Mapping[str, Model] = {
     "hierarchy": Model("hierarchy", "hierarchy", "samples that the random hierarchy model asks for, deep and shallow"),
     "learning-curve": Model(
         "learning_curve_command", "learning_curve", "losses of students of your own data, from its measured spectrum"
+    ),
+    "evidence": Model(
+        "evidence_command", "evidence", "which model the data favour, from how each next example is predicted"
+    ),
+    "trajectories": Model(
+        "trajectories_command",
+        "trajectories",
+        "tokens that fall, stagnate or rise over training, compared across sizes",
+    ),
+    "value-network": Model(
+        "value_network_command", "value_network", "what one base learned, put on top of bases of other sizes"
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Numbers given to a model: an amount, a list or a range in text, and arrays that go together."""
+"""Numbers given to a model: an amount, a list or a range in text, an array in a file, and arrays that go together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from scalinglens.errors import QuantityError, TheoryError
 from scalinglens.quantities import parse_quantity
 
-__all__ = ["amount", "amounts", "together"]
+__all__ = ["amount", "amounts", "counts", "read_array", "together"]
 
 
 def amount(name: str, value: Any) -> float:
@@ -48,6 +48,42 @@ def amounts(name: str, value: Any) -> np.ndarray:
             f"{name} is {value!r}, which is no range; LOW and HIGH are positive and finite, COUNT is a whole number from 2"
         )
     return np.geomspace(low, high, int(count))
+
+
+def counts(name: str, value: Any, *, least: int = 1, most: float = math.inf) -> list[int]:
+    """Read whole numbers, as `amounts` reads numbers, within limits.
+
+    >>> counts("sizes", "8,16", most=32)
+    [8, 16]
+    """
+    found = amounts(name, value)
+    for number in found:
+        if not (least <= number <= most and number == math.floor(number) < math.inf):
+            limit = f"from {least} to {most:g}" if most < math.inf else f"of at least {least}"
+            raise TheoryError(f"{name} holds {number:g}; give whole numbers {limit}")
+    return [int(number) for number in found]
+
+
+def read_array(option: str, path: str) -> np.ndarray:
+    """Read an array of numbers from a .npy file.
+
+    Raises:
+        TheoryError: no such file, or none of numbers; the option is named.
+
+    >>> read_array("--targets", "absent.npy")
+    Traceback (most recent call last):
+    ...
+    scalinglens.errors.TheoryError: --targets absent.npy: there is no such file
+    """
+    try:
+        array: Any = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise TheoryError(f"{option} {path}: there is no such file") from None
+    except (OSError, ValueError, EOFError):
+        raise TheoryError(f"{option} {path} is no .npy file of numbers; write it with numpy.save") from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+        raise TheoryError(f"{option} {path} does not hold one array of real numbers; write it with numpy.save")
+    return array.astype(float)
 
 
 def together(**given: tuple[Any, float]) -> dict[str, np.ndarray]:

@@ -69,7 +69,7 @@ class Walk:
         law = total / total.sum()
         return law if self.graph.symmetric else _stationary(self.transitions, law)
 
-    @functools.cached_property
+    @property
     def entropy_rate(self) -> float:
         """Entropy of the next node given the present one [nats/token]."""
         return float(self.stationary @ self._row_entropy)

@@ -9,7 +9,7 @@ from scalinglens.errors import PlanError
 from scalinglens.fit.derived import derived_quantities
 from scalinglens.laws.catalogue import law
 from scalinglens.plan.cost import cost
-from scalinglens.plan.design.belief import Belief, adapted, conditioned, log_slopes, plain_noise, to_coordinates
+from scalinglens.plan.design.belief import Belief, conditioned, log_slopes, plain_noise, to_coordinates
 from scalinglens.plan.design.bend import Bend
 from scalinglens.plan.design.decision import Question, decide, optimum
 from scalinglens.plan.design.prior import published_belief, published_constants
@@ -167,15 +167,3 @@ def test_cheap_runs_do_not_average_the_bend_away() -> None:
         variance.append(float(slopes[0, 0] @ known.covariance[:5, :5] @ slopes[0, 0]))
     assert np.sqrt(variance[0]) < 2e-4  # noise over the root of 400
     assert np.sqrt(variance[1]) == pytest.approx(0.01 * np.sqrt(8), rel=0.1)  # two decades in size and in data
-
-
-def test_runs_say_how_large_the_bend_is() -> None:
-    columns = runs(5, 60)
-    exact = CHINCHILLA.value(CHINCHILLA.constants, columns) * np.exp(
-        0.002 * np.random.default_rng(0).standard_normal(60)
-    )
-    z = np.log10(columns["params"] / 1e10)
-    bent = exact * np.exp(0.05 * z**2 + 0.05 * np.log10(columns["tokens"] / 2e11) ** 2)
-    prior = published_belief(law("hoffmann2022"), None).bent(Bend(0.02, {"params": 1e10, "tokens": 2e11}))
-    sizes = [adapted(prior, columns, y).bend.size for y in (exact, bent)]  # type: ignore[union-attr]
-    assert sizes[0] < sizes[1]

@@ -91,6 +91,10 @@ def test_a_run_taken_back_leaves_nothing() -> None:
         state.remove(2)
         assert state.chosen == [1, 2, 6, 2]
         np.testing.assert_allclose(state.covariance, before, rtol=1e-8, atol=1e-10)
+        fresh = problem.start()
+        for run in state.chosen:
+            fresh.add(run)
+        np.testing.assert_allclose(state.scores(), fresh.scores(), atol=1e-9)
 
 
 def test_replicates_that_share_noise_say_less() -> None:

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from scalinglens.laws.schedule import Schedule
 from scalinglens.theory.random_features.optimizers import (
+    ContinuousMomentum,
     GradientDescent,
     GradientFlow,
     HeavyBall,
@@ -12,6 +14,7 @@ from scalinglens.theory.random_features.optimizers import (
 )
 from scalinglens.theory.random_features.problem import RandomFeatures
 from scalinglens.theory.random_features.renormalised import edge_of
+from scalinglens.theory.random_features.scheduled import ScheduledDescent
 from scalinglens.theory.random_features.solve import TOLERANCE, solve
 from scalinglens.worlds.spectra import power_law
 
@@ -33,10 +36,12 @@ def drawn(rng):
         HeavyBall(2 * (1 + mu) * eta, mu),
         Nesterov(eta, mu),
         WeightDecay(10 ** rng.uniform(-4, 0)),
-    ][rng.integers(5)]
+        ContinuousMomentum(10 ** rng.uniform(-2, 2) / edge),
+        ScheduledDescent(Schedule.linear(2 * eta, steps=100_000, warmup=int(10 ** rng.uniform(0, 4)))),
+    ][rng.integers(7)]
     times = 10 ** np.sort(rng.uniform(-1, 2) + rng.uniform(0, 6, rng.integers(1, 12)))
     if optimizer.discrete:
-        times = np.unique(np.round(np.minimum(times, 1e6)))
+        times = np.unique(np.round(np.minimum(times, min(1e6, optimizer.last))))
     return RandomFeatures(spectrum, N, P, noise), times, optimizer
 
 

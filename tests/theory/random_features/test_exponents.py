@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.exponents import MEASURED, PAIRS, measured
 from scalinglens.theory.random_features.exponents import exponents
 from scalinglens.theory.random_features.frontier import frontier
 from scalinglens.theory.random_features.problem import RandomFeatures
@@ -30,6 +31,25 @@ def test_slopes_of_the_bottlenecks(a, b, by_features, by_samples):
     if a != 2:  # at a - 1 close to b the approach is slow
         assert -found[0] == pytest.approx(exponents(a, b).features, abs=0.01)
         assert -found[1] == pytest.approx(exponents(a, b).samples, abs=0.02)
+
+
+@pytest.mark.parametrize(("a", "b"), PAIRS)
+def test_every_exponent_on_both_sides_of_both_borders(a, b):
+    """a - 1 = b and a = 2b; what is left of faster terms is small, but not where a - 1 is close to b."""
+    found, known = measured(a, b), exponents(a, b)
+    near = 0 < a - 1 - b < 0.3
+    for name in MEASURED:
+        slow = near and name in ("features", "early_features", "compute")
+        assert found[name] == pytest.approx(getattr(known, name), abs=0.02 if slow else 3e-3), name
+    if a - 1 > b:  # what is printed is excluded, by much more than the distance from what is predicted
+        for name, printed in (("compute", known.published_compute), ("features", known.bias_features)):
+            assert abs(found[name] - printed) > 10 * abs(found[name] - getattr(known, name)), name
+            assert abs(found[name] - printed) > 0.03, name
+
+
+def test_the_pairs_lie_on_both_sides_of_both_borders():
+    signs = {(a - 1 > b, a > 2 * b) for a, b in PAIRS}
+    assert signs == {(False, False), (True, False), (True, True)}  # a > 2b and b > 1 imply a - 1 > b
 
 
 def test_the_bias_falls_faster_than_the_loss():

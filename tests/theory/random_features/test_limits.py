@@ -5,7 +5,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from scalinglens.theory.random_features.optimizers import GradientDescent, GradientFlow
+from scalinglens.theory.random_features.optimizers import (
+    ContinuousMomentum,
+    GradientDescent,
+    GradientFlow,
+    WeightDecay,
+)
 from scalinglens.theory.random_features.problem import RandomFeatures
 from scalinglens.theory.random_features.solve import solve
 from scalinglens.theory.random_features.static import static_loss
@@ -162,3 +167,11 @@ def test_slopes_are_derivatives(law, N, P, noise, time):
     for name, sides in pairs.items():
         high, low = (float(solve(RandomFeatures(spectrum, n, p, noise), t, digits=11).test[0]) for n, p, t in sides)
         assert float(curves.slopes[name][0]) == pytest.approx(np.log(high / low) / (2 * step), abs=1e-5, rel=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", [WeightDecay(0.03), ContinuousMomentum(0.1), ContinuousMomentum(20.0)])
+def test_slopes_of_other_flows_are_derivatives(optimizer):
+    problem, times, step = RandomFeatures(power_law(1.5, 1.25, 300), 60, 90, 0.1), np.array([0.7, 9.0, 400.0]), 1e-4
+    found = solve(problem, times, optimizer, slopes=True, digits=11)
+    sides = (np.log(solve(problem, times * np.exp(side), optimizer, digits=11).test) for side in (step, -step))
+    assert found.slopes["times"] == pytest.approx(np.subtract(*sides) / (2 * step), abs=1e-6)

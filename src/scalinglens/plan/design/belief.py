@@ -24,8 +24,8 @@ from scalinglens.plan.design.bend import Bend
 
 __all__ = [
     "Belief",
-    "adapted",
     "conditioned",
+    "evidence",
     "log_slopes",
     "normal_belief",
     "plain_noise",
@@ -275,11 +275,11 @@ def _most_likely(
     """The most likely coordinates, their covariance, the scale of the noise, and its degrees of freedom."""
     precision = np.linalg.pinv(belief.covariance, rcond=1e-12, hermitian=True)
     u, scale = (belief.best if start is None else start).copy(), belief.noise.scale
-    covariance, freedom = belief.covariance, belief.noise.freedom
+    covariance, freedom, damping = belief.covariance, belief.noise.freedom, 1e-4
     for _ in range(3):  # the scale of the noise, then the law again
         noise = replace(belief.noise, scale=scale)
         here = _deviations(belief, noise, u, at, y)
-        cost, damping = _cost(here, u - belief.best, precision), 1e-3
+        cost = _cost(here, u - belief.best, precision)
         for _ in range(STEPS):
             sd, residual, slopes = here
             share = (FREEDOM + 1) / (FREEDOM + (residual / sd) ** 2)
@@ -291,7 +291,7 @@ def _most_likely(
             there = _deviations(belief, noise, u + step, at, y)
             then = _cost(there, u + step - belief.best, precision)
             if then <= cost:
-                u, here, gained, cost, damping = u + step, there, cost - then, then, max(damping / 5, 1e-9)
+                u, here, gained, cost, damping = u + step, there, cost - then, then, max(damping / 10, 1e-9)
                 if gained < EXACT:
                     break
             elif damping > 1e9:
@@ -316,22 +316,15 @@ def _cost(state: tuple[np.ndarray, np.ndarray, np.ndarray], pull: np.ndarray, pr
     return float(0.5 * (FREEDOM + 1) * np.sum(np.log1p((residual / sd) ** 2 / FREEDOM)) + 0.5 * pull @ precision @ pull)
 
 
-def adapted(belief: Belief, columns: Mapping[str, np.ndarray], observed: np.ndarray, *, seed: int = 0) -> Belief:
-    """Return `conditioned`, with the size of the bend that the runs make most likely: a third of it, all, or three times.
+def evidence(before: Belief, after: Belief, columns: Mapping[str, np.ndarray], observed: np.ndarray) -> float:
+    """Return the logarithm of the probability of runs, up to a constant that all beliefs of one law share (Laplace).
 
-    ln Z = -(sum_i rho(r_i/sd_i) + ln sd_i) - (u - u0)' V^-1 (u - u0)/2 - ln det(I + V sum_i J_i J_i'/sd_i^2)/2 (Laplace).
+    Args:
+        before, after: the belief, and what `conditioned` made of it.
+        columns, observed: the runs.
+
+    Cost: one evaluation of the derivatives.
     """
-    if belief.bend is None:
-        return conditioned(belief, columns, observed, seed=seed)
-    found: list[tuple[float, Belief]] = []
-    for factor in (1.0, 1 / 3, 3.0):
-        before = replace(belief, bend=replace(belief.bend, size=belief.bend.size * factor))
-        after = conditioned(before, columns, observed, seed=seed, start=found[-1][1].best if found else None)
-        found.append((_evidence(before, after, columns, observed), after))
-    return max(found, key=lambda pair: pair[0])[1]
-
-
-def _evidence(before: Belief, after: Belief, columns: Mapping[str, np.ndarray], observed: np.ndarray) -> float:
     y = np.log(observed) if before.in_logs else np.asarray(observed, dtype=float)
     sd, residual, slopes = _deviations(after, after.noise, after.best, after.slopes_at(columns), y)
     slopes = slopes / sd[:, None]
@@ -341,6 +334,8 @@ def _evidence(before: Belief, after: Belief, columns: Mapping[str, np.ndarray], 
     known = values > 1e-12 * values[-1]
     along = np.diag(np.where(known, 1.0 / np.where(known, values, 1.0), 0.0))
     cost = _cost((sd, residual, slopes), pull, along) + float(np.sum(np.log(sd)))
+    ratio = max(after.noise.scale / max(before.noise.scale, 1e-300), 1e-12)  # the scale itself has a prior
+    cost += 0.5 * before.noise.freedom * (2 * np.log(ratio) + ratio**-2)
     return float(-cost - 0.5 * np.linalg.slogdet(np.eye(len(values)) + root.T @ root)[1])
 
 

@@ -65,7 +65,11 @@ class Problem:
 
 
 class State:
-    """The covariance at every draw with some of the runs made; changes in place."""
+    """The covariance at every draw with some of the runs made; changes in place.
+
+    With S the covariance, g the decision, j_c the slope of candidate c and s_c the sum of the slopes of its group, j_c' S j_c,
+    j_c' S g and j_c' S s_c are kept for every candidate: a run changes S by rank two, and the kept products with it.
+    """
 
     def __init__(self, problem: Problem):
         self.problem = problem
@@ -74,12 +78,17 @@ class State:
         count = int(problem.groups.max(initial=-1)) + 1 if problem.shared > 0 else 0
         self._members = np.zeros(count, dtype=int)
         self._sums = np.zeros((len(problem.slopes), count, problem.slopes.shape[2]))
+        pulled = np.matmul(problem.slopes, self.covariance)  # [draws, runs, p]
+        self._own = np.sum(pulled * problem.slopes, axis=2)
+        self._toward = np.matmul(pulled, problem.goal[:, :, None])[:, :, 0]
+        self._beside = np.zeros(self._own.shape)
 
     def copy(self) -> State:
         """A state of its own."""
         other = State.__new__(State)
         other.problem, other.covariance, other.chosen = self.problem, self.covariance.copy(), list(self.chosen)
-        other._members, other._sums = self._members.copy(), self._sums.copy()
+        for name in ("_members", "_sums", "_own", "_toward", "_beside"):
+            setattr(other, name, getattr(self, name).copy())
         return other
 
     @property
@@ -107,22 +116,18 @@ class State:
     def scores(self) -> np.ndarray:
         """Return the score with each run added, in turn [runs].
 
-        Cost: draws x runs x p^2 multiplications.
+        Cost: draws x runs multiplications.
         """
         problem = self.problem
-        pulled = np.matmul(problem.slopes, self.covariance)  # [draws, runs, p]
-        own = np.sum(pulled * problem.slopes, axis=2)
-        toward = np.matmul(pulled, problem.goal[:, :, None])[:, :, 0]
-        gain = toward**2 / (1.0 + own)
+        gain = self._toward**2 / (1.0 + self._own)
         crowded = self._crowded()
         if len(crowded):
             of = problem.groups[crowded]
             held = np.matmul(self._sums, self.covariance)  # [draws, groups, p]
-            with_sum = np.einsum("kcp,kcp->kc", problem.slopes[:, crowded], held[:, of])
             of_sum = np.sum(held * self._sums, axis=2)[:, of]
             sum_toward = np.matmul(held, problem.goal[:, :, None])[:, of, 0]
-            change = _shares(self._change(self._members[of]), own[:, crowded], with_sum, of_sum)
-            first = toward[:, crowded]
+            change = _shares(self._change(self._members[of]), self._own[:, crowded], self._beside[:, crowded], of_sum)
+            first = self._toward[:, crowded]
             gain[:, crowded] = change[0] * first**2 + 2 * change[1] * first * sum_toward + change[2] * sum_toward**2
         doubt = np.minimum(problem.doubt, self.doubt)
         return problem.weights @ np.log(np.maximum(self.variance[:, None] - gain, TINY) + doubt)
@@ -158,22 +163,45 @@ class State:
             self._members[group] -= 1
             self._sums[:, group] -= slope
         pulled = np.matmul(self.covariance, slope[:, :, None])[:, :, 0]
-        own = np.sum(pulled * slope, axis=1)
+        held = np.zeros_like(pulled)
+        own, a, b, c = np.sum(pulled * slope, axis=1), 0.0, 0.0, 0.0
         if group < 0 or not self._members[group]:
-            share = sign / (1.0 + sign * own)
-            self.covariance -= share[:, None, None] * pulled[:, :, None] * pulled[:, None, :]
+            a = sign / (1.0 + sign * own)
         else:
             sums = self._sums[:, group]
             held = np.matmul(self.covariance, sums[:, :, None])[:, :, 0]
             change = tuple(sign * part for part in self._change(self._members[group]))
             a, b, c = _shares(change, own, np.sum(pulled * sums, axis=1), np.sum(held * sums, axis=1))  # type: ignore[arg-type]
-            cross = pulled[:, :, None] * held[:, None, :]
-            self.covariance -= a[:, None, None] * pulled[:, :, None] * pulled[:, None, :]
-            self.covariance -= b[:, None, None] * (cross + cross.transpose(0, 2, 1))
-            self.covariance -= c[:, None, None] * held[:, :, None] * held[:, None, :]
+        self._follow(slope, pulled, held, np.stack(np.broadcast_arrays(own, a, b, c)), group, sign)
         if sign > 0 and group >= 0:
             self._members[group] += 1
             self._sums[:, group] += slope
+
+    def _follow(
+        self, slope: np.ndarray, p: np.ndarray, h: np.ndarray, shares: np.ndarray, group: int, sign: float
+    ) -> None:
+        """S - a pp' - b(ph' + hp') - c hh' in place of S, in all that is kept; the group gains or loses the slope."""
+        problem, (own, a, b, c) = self.problem, shares[:, :, None]
+        along = np.matmul(problem.slopes, p[:, :, None])[:, :, 0]  # [draws, runs]
+        toward = np.sum(p * problem.goal, axis=1)[:, None]
+        paired = bool(h.any())
+        aside = np.matmul(problem.slopes, h[:, :, None])[:, :, 0] if paired else 0.0
+        first, second = a * along + b * aside, (b * along + c * aside) if paired else 0.0
+        self._own -= first * along + second * aside
+        self._toward -= first * toward + second * np.sum(h * problem.goal, axis=1)[:, None]
+        if group >= 0:
+            mine = problem.groups == group
+            if sign < 0:
+                self._beside[:, mine] -= along[:, mine]  # the sum has lost the slope, S has not lost the run yet
+            across = np.matmul(self._sums, np.stack([p, h], axis=2))[:, np.maximum(problem.groups, 0)]
+            self._beside -= first * across[:, :, 0] + second * across[:, :, 1]
+            if sign > 0:
+                with_sum = np.sum(h * slope, axis=1)[:, None]
+                moved = along * (1.0 - a * own - b * with_sum) - aside * (b * own + c * with_sum)
+                self._beside[:, mine] += moved[:, mine]
+        self.covariance -= (a * p + b * h)[:, :, None] * p[:, None, :]
+        if paired:
+            self.covariance -= (b * p + c * h)[:, :, None] * h[:, None, :]
 
 
 def _shares(

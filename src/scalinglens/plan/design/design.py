@@ -14,11 +14,12 @@ from scalinglens.fit.compare.pool import PooledFit, extents_of
 from scalinglens.fit.estimate import check_level
 from scalinglens.laws.law import Law
 from scalinglens.plan.cost import Cost
-from scalinglens.plan.design.belief import Belief, adapted
+from scalinglens.plan.design.belief import Belief
 from scalinglens.plan.design.bend import Bend
 from scalinglens.plan.design.candidates import read_columns
 from scalinglens.plan.design.decision import DATA, GOALS, SIZES, Question, decide
 from scalinglens.plan.design.ladder import first_ladder
+from scalinglens.plan.design.mixture import doubted, weighed
 from scalinglens.plan.design.outcome import (
     assumptions_of,
     intervals,
@@ -101,7 +102,8 @@ def design(
         noise: relative scatter of a run, where there is no fit; by default 0.5%.
         bend: standard deviation of what the law gets wrong one decade away from the target, relative; it grows with the
             distance and is alike for runs within a decade of each other, so that many runs far from the target do not
-            average it away (`bend.py`). Losses of runs made adapt it. 0 trusts the law everywhere.
+            average it away (`bend.py`). A prior holds sizes from a tenth of it to ten times it for equally likely, and losses
+            of runs made say which (`mixture.py`). 0 trusts the law everywhere.
         departure: standard deviation of what the law gets wrong at a place, relative; runs within half a decade of each input
             share it. By default as large as the scatter of a run; 0 trusts the law, and then buys many runs in few corners.
         draws: of what is known, used in the search.
@@ -149,8 +151,8 @@ def design(
     if past is not None and goal != "difference" and beliefs[0].prior and law.output in past.columns:
         losses = past[law.output].to_numpy(dtype=float)
         if np.isfinite(losses).all():
-            beliefs = [adapted(beliefs[0], read_columns(past, law.inputs), losses, seed=seed)]
-            beliefs = [replace(beliefs[0], notes=("published laws brought up to date with the runs made",))]
+            beliefs = weighed(beliefs, read_columns(past, law.inputs), losses, seed=seed)
+            beliefs = [replace(b, notes=("published laws brought up to date with the runs made",)) for b in beliefs]
             past = None
 
     frame = table_of(candidates, law, beliefs[0].points, price, spend, where, inputs)
@@ -234,7 +236,10 @@ def design(
 
 
 def _bent(beliefs: Sequence[Belief], question: Question, size: float) -> list[Belief]:
-    """The beliefs with a bend about the target: its size and data where it has them, else its other inputs."""
+    """The beliefs with a bend about the target: its size and data where it has them, else its other inputs.
+
+    A prior has bends of several sizes; a fit, a pool of laws and a difference have one.
+    """
     found = []
     for belief in beliefs:
         decided = decide(belief, belief.best[None], question) if question.goal in GOALS else None
@@ -242,7 +247,12 @@ def _bent(beliefs: Sequence[Belief], question: Question, size: float) -> list[Be
         extents = [n for n in (*SIZES, *DATA, "flops", "x") if n in belief.law.inputs and n in where]
         centre = {name: float(np.asarray(where[name]).ravel()[0]) for name in extents}
         good = centre and all(np.isfinite(v) and v > 0 for v in centre.values())
-        found.append(belief.bent(Bend(size, centre)) if good else belief)
+        if not good:
+            found.append(belief)
+        elif belief.prior and len(beliefs) == 1:
+            found += doubted(belief, Bend(size, centre))
+        else:
+            found.append(belief.bent(Bend(size, centre)))
     return found
 
 

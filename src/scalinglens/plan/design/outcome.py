@@ -111,14 +111,16 @@ def says(goal: str, law: Law, posed: Posed) -> str:
 
 def assumptions_of(beliefs: Sequence[Belief], posed: Posed) -> tuple[str, ...]:
     """Return what the design takes for granted, in sentences."""
-    laws = ", ".join(dict.fromkeys(b.law.name for b in beliefs))
-    noise = min(b.noise.scale for b in beliefs)
-    bend = max((b.bend.size for b in beliefs if b.bend is not None), default=0.0)
+    laws = list(dict.fromkeys(b.law.name for b in beliefs))
+    likely = max(beliefs, key=lambda b: b.weight)  # of several sizes of the bend; a pool of laws has the least noise
+    noise = likely.noise.scale if len(laws) == 1 else min(b.noise.scale for b in beliefs)
+    bent = [(b.weight, math.log(b.bend.size)) for b in beliefs if b.bend is not None]
+    bend = math.exp(sum(w * s for w, s in bent) / sum(w for w, _ in bent)) if bent else 0.0
     far = (
         f", but for {bend:.2%} per decade from the target, alike for runs within a decade of each other" if bend else ""
     )
     return (
-        (f"the law is {laws}" if len(beliefs) == 1 else f"the laws are {laws}") + far,
+        (f"the law is {laws[0]}" if len(laws) == 1 else f"the laws are {', '.join(laws)}") + far,
         f"a run scatters by {noise:.2%}; runs near each other share {posed.problem.shared:.0%} of their variance",
     )
 

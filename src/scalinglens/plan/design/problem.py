@@ -27,6 +27,7 @@ __all__ = ["Doubt", "Posed", "pose", "pose_difference"]
 QUIETEST = 1e-6  # relative noise of a run: a law that passes through every run is not known for ever
 WORK = 60_000  # draws times candidates
 CELL = 0.5  # decades
+FEWEST = 4  # draws of one of several beliefs
 
 
 @dataclass(frozen=True)
@@ -102,16 +103,19 @@ def pose(
     if shared == 0.0 or not (labels >= 0).any():
         extra = noise.scale if departure is None else departure
         labels, shared = _cells(frame, beliefs[0].law.inputs), extra**2 / max(extra**2 + noise.scale**2, 1e-300)
+    same = all(b.law == beliefs[0].law for b in beliefs)  # one law with bends of several sizes: each has its own noise
     parts, decided = [], []
     for belief in beliefs:
-        u = belief.thinned(max(8, round(most * belief.weight / total)), rng)
+        u = belief.thinned(max(FEWEST, round(most * belief.weight / total)), rng)
         found = decide(belief, u, question)
         good = np.isfinite(found.values) & np.isfinite(found.slopes).all(axis=1)
         if good.sum() < 0.5 * len(u):
             raise PlanError(
                 f"the decision has a value at {int(good.sum())} of {len(u)} draws only; move the target nearer to the runs"
             )
-        slopes, past = (_whitened(belief, noise, u[good], table, extra) for table in (frame, made))
+        slopes, past = (
+            _whitened(belief, belief.noise if same else noise, u[good], table, extra) for table in (frame, made)
+        )
         parts.append((belief, found, found.slopes[good], slopes, past, int(good.sum())))
         decided.append(found)
     count = sum(part[-1] for part in parts)

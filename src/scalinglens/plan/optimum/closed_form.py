@@ -23,7 +23,7 @@ from scalinglens.laws.compiled import Compiled, compile_law
 from scalinglens.laws.formula import Add, Mul, Node, Pow, Sym
 from scalinglens.laws.law import Law
 
-__all__ = ["ClosedForm", "closed_form"]
+__all__ = ["ClosedForm", "closed_form", "powers_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +119,22 @@ def closed_form(
         scale,
         np.broadcast_to(proper, shape),
     )
+
+
+def powers_of(cost: Law) -> tuple[float, dict[str, float]] | None:
+    """Return ln k and the power of each input where a cost is k times powers of all its inputs, else None.
+
+    >>> from scalinglens.plan.cost import training_flops
+    >>> log_k, powers = powers_of(training_flops().law)
+    >>> round(float(np.exp(log_k)), 9), powers
+    (6.0, {'params': 1.0, 'tokens': 1.0})
+    """
+    constants = np.array([[cost.constants[name] for name in cost.parameters]])
+    paid = _monomials(cost, constants, cost.inputs, dict.fromkeys(cost.inputs, 0.0))
+    if paid is None or len(paid.terms) != 1 or paid.floors or not np.all(paid.outer == 1.0):
+        return None
+    log_k, slopes = paid.terms[0]
+    return float(np.ravel(log_k)[0]), {name: float(np.ravel(slope)[0]) for name, slope in slopes.items()}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from scalinglens.fit.estimate import Estimate
 from scalinglens.plan.source import Source
 
-__all__ = ["Estimates", "estimate_of", "quantiles", "value_interval", "widened"]
+__all__ = ["Estimates", "between", "estimate_of", "quantiles", "value_interval", "widened"]
 
 _BLOCK = 4_000_000  # numbers of one array of draws x points
 
@@ -58,32 +58,21 @@ def quantiles(draws: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     if not k:
         return np.full(n, np.nan), np.full(n, np.nan)
     tails = ((1 - level) / 2, (1 + level) / 2)
-    known = ~np.isnan(draws)
-    if not known.all():
-        ends = np.full((2, n), np.nan)
-        enough = known.any(axis=1)
-        if enough.any():
-            rows = [row[keep] for row, keep in zip(draws[enough], known[enough], strict=True)]
-            ends[:, enough] = [[_one(row, tail) for row in rows] for tail in tails]
-        return ends[0], ends[1]
-    places = [tail * (k - 1) for tail in tails]
-    kth = sorted({i for place in places for i in (int(place), min(int(place) + 1, k - 1))})
-    sorted_ = np.partition(draws, kth, axis=1)
-    found = []
-    for place in places:
-        i = int(place)
-        a, b, share = sorted_[:, i], sorted_[:, min(i + 1, k - 1)], place - i
-        with np.errstate(invalid="ignore"):
-            found.append(np.where((share == 0) | (a == b), a, a + share * (b - a)))
-    return found[0], found[1]
+    known = k - np.count_nonzero(np.isnan(draws), axis=1)
+    place = np.outer(tails, np.maximum(known - 1, 0))
+    index = place.astype(int)
+    next_ = np.minimum(index + 1, np.maximum(known - 1, 0))
+    # NaN come last in a sorted row, and then the places differ by row
+    sorted_ = np.partition(draws, np.unique([index, next_]), axis=1) if (known == k).all() else np.sort(draws, axis=1)
+    a, b = (np.take_along_axis(sorted_, i.T, axis=1).T for i in (index, next_))
+    low, high = between(a, b, place - index)
+    return low, high
 
 
-def _one(values: np.ndarray, tail: float) -> float:
-    values = np.sort(values)
-    place = tail * (len(values) - 1)
-    i = int(place)
-    a, b = values[i], values[min(i + 1, len(values) - 1)]
-    return float(a if a == b or place == i else a + (place - i) * (b - a))
+def between(a: np.ndarray, b: np.ndarray, share: Any) -> np.ndarray:
+    """a + share (b - a), also where both are infinite."""
+    with np.errstate(invalid="ignore"):
+        return np.where((share == 0) | (a == b), a, a + share * (b - a))
 
 
 def widened(value: np.ndarray, end: np.ndarray, factor: float) -> np.ndarray:

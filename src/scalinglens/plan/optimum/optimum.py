@@ -19,7 +19,7 @@ import numpy as np
 from scalinglens.numerics.roots import TIGHT, bracketed_root, increasing_root
 from scalinglens.plan.optimum.head import Model
 
-__all__ = ["ENDLESS", "STATUSES", "Model", "Optimum", "Problem", "ends_along", "slack_of", "solve"]
+__all__ = ["ENDLESS", "STATUSES", "Model", "Optimum", "Problem", "at_choice", "ends_along", "slack_of", "solve"]
 
 ENDLESS = (0.0, np.log(1e30))  # ln of the range of an input without bounds
 STATUSES = ("inside", "at_bound", "unbounded", "infeasible")
@@ -39,6 +39,7 @@ class Problem:
         cost: ln cost as a function of log inputs, with slopes.
         fixed: input -> ln of its value, a number or an array that broadcasts.
         bounds: input -> ln of its range, for those with one.
+        powers: (ln k, input -> power) where the cost is k times powers of its inputs; then the slack needs no search.
     """
 
     free: tuple[str, ...]
@@ -46,6 +47,7 @@ class Problem:
     cost: Model
     fixed: Mapping[str, np.ndarray | float] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    powers: tuple[float, Mapping[str, float]] | None = None
 
     def range(self, name: str) -> tuple[float, float]:
         """ln of where an input may lie."""
@@ -81,6 +83,11 @@ def slack_of(problem: Problem, others: Mapping[str, Any], log_budgets: np.ndarra
         others: every other input of the cost -> ln value, broadcasting with the budgets.
     """
     low, high = problem.range(problem.slack)
+    if problem.powers is not None:
+        left, power = _unpaid(problem, others, log_budgets, problem.slack), problem.powers[1][problem.slack]
+        y = np.asarray(left / power)
+        kept = np.clip(y, low, high)
+        return kept, np.abs(power * (kept - y)) < 1e-9
     shape = np.broadcast_shapes(np.shape(log_budgets), *(np.shape(v) for v in others.values()))
 
     def excess(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,6 +103,17 @@ def slack_of(problem: Problem, others: Mapping[str, Any], log_budgets: np.ndarra
     y = increasing_root(excess, np.full(shape, low), top)
     miss = excess(y)[0]
     return y, np.abs(miss) < 1e-9
+
+
+def _unpaid(problem: Problem, others: Mapping[str, Any], log_budgets: np.ndarray, name: str) -> np.ndarray:
+    """ln of what a budget leaves for one input, where the cost is a product of powers."""
+    assert problem.powers is not None
+    log_k, powers = problem.powers
+    left = np.asarray(log_budgets) - log_k
+    for key, power in powers.items():
+        if key != name:
+            left = left - power * others[key]
+    return left
 
 
 def solve(
@@ -127,15 +145,15 @@ def solve(
     return _by_turns(model, problem, log_budgets, near)
 
 
-def _slopes(
+def at_choice(
     model: Model, problem: Problem, chosen: Mapping[str, Any], log_budgets: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Everything at a choice of the outer inputs: logs, value, slopes along the budget, price, whether it is feasible."""
+    """Return everything at a choice of the outer inputs: logs, value, slopes along the budget, price, whether feasible."""
     others = {**problem.fixed, **chosen}
     y, able = slack_of(problem, others, log_budgets)
     logs = {**others, problem.slack: y}
     value, gradient = model(logs)
-    _, paid = problem.cost(logs)
+    paid = problem.powers[1] if problem.powers is not None else problem.cost(logs)[1]
     with np.errstate(all="ignore"):
         price = -gradient.get(problem.slack, 0.0) / paid[problem.slack]
         along = {name: gradient.get(name, 0.0) + price * paid.get(name, 0.0) for name in chosen}
@@ -145,7 +163,7 @@ def _slopes(
 
 
 def _finished(model: Model, problem: Problem, chosen: Mapping[str, Any], log_budgets: np.ndarray) -> Optimum:
-    logs, value, along, price, able = _slopes(model, problem, chosen, log_budgets)
+    logs, value, along, price, able = at_choice(model, problem, chosen, log_budgets)
     status = np.zeros(value.shape, dtype=int)
     for name in problem.free:
         low, high = problem.range(name)
@@ -168,6 +186,15 @@ def _ends(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where an outer input may lie so that the slack stays in its range; low > high where there is no place."""
     low, high = problem.range(name)
+    if problem.powers is not None and problem.powers[1].get(name, 0.0) > 0:
+        own, paid = problem.powers[1][name], problem.powers[1][problem.slack]
+        left = _unpaid(problem, {**others, problem.slack: 0.0}, log_budgets, name)
+        first, last = ((left - paid * problem.range(problem.slack)[end]) / own for end in (1, 0))
+        off = 1e-9 / own  # the same room for rounding as below
+        return (
+            np.where(first > high + off, np.inf, np.clip(first, low, high)),
+            np.where(last < low - off, -np.inf, np.clip(last, low, high)),
+        )
     shape = np.broadcast_shapes(log_budgets.shape, *(np.shape(v) for v in others.values()))
     lows, highs = np.full(shape, low), np.full(shape, high)
     found = []
@@ -202,7 +229,7 @@ def _along(
     first, last = np.where(able, first, 0.0), np.where(able, last, 0.0)
 
     def slope(t: np.ndarray) -> np.ndarray:
-        return _slopes(model, problem, {**others, name: t}, log_budgets)[2][name]
+        return at_choice(model, problem, {**others, name: t}, log_budgets)[2][name]
 
     if near is None:
         low, high = _scanned(model, problem, log_budgets, name, others, first, last)
@@ -246,7 +273,7 @@ def _scanned(
     """The cells left and right of the least value of a scan."""
     share = np.linspace(0.0, 1.0, _SCAN).reshape(-1, *(1,) * first.ndim)
     t = first + share * (last - first)
-    _, value, _, _, able = _slopes(model, problem, {**others, name: t}, log_budgets)
+    _, value, _, _, able = at_choice(model, problem, {**others, name: t}, log_budgets)
     best = np.argmin(np.where(able & np.isfinite(value), value, np.inf), axis=0)
     pick = lambda i: np.take_along_axis(t, np.clip(i, 0, _SCAN - 1)[None], axis=0)[0]  # noqa: E731
     return pick(best - 1), pick(best + 1)
@@ -326,7 +353,7 @@ def _polished(
 
     def look(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         at = dict(zip(outer, x, strict=True))
-        _, value, along, _, _ = _slopes(model, problem, at, log_budgets)
+        _, value, along, _, _ = at_choice(model, problem, at, log_budgets)
         return value, np.stack([along[name] for name in outer])
 
     x = np.clip(np.stack([chosen[name] for name in outer]), low, high)

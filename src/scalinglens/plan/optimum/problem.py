@@ -11,6 +11,7 @@ import numpy as np
 from scalinglens.errors import PlanError, QuantityError, did_you_mean
 from scalinglens.plan.cost import Cost, training_flops
 from scalinglens.plan.cost import cost as read_cost
+from scalinglens.plan.optimum.closed_form import powers_of
 from scalinglens.plan.optimum.optimum import Problem
 from scalinglens.plan.source import Source
 from scalinglens.quantities import QUANTITIES, format_quantity, parse_quantity
@@ -98,7 +99,7 @@ def state(
     slack = _slack(payers, ranges)
     with np.errstate(divide="ignore"):
         logs = {name: float(np.log(value)) for name, value in fixed.items()}
-    problem = Problem(free, slack, paid.model(), logs, ranges)
+    problem = Problem(free, slack, paid.model(), logs, ranges, powers_of(paid.law))
     _check_rising(problem, paid)
     return Stated(source, paid, problem, free, fixed)
 

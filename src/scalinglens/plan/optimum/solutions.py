@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from scalinglens.plan.optimum.closed_form import ClosedForm, closed_form
+from scalinglens.plan.optimum.head import negative
+from scalinglens.plan.optimum.nearby import PRICE, VALUE
+from scalinglens.plan.optimum.numeric import GAMMA, Numeric, floor_of
 from scalinglens.plan.optimum.optimum import Model, Optimum, Problem, ends_along, slack_of, solve
 from scalinglens.plan.optimum.problem import Stated
-from scalinglens.plan.optimum.smooth import over_budgets
+from scalinglens.plan.optimum.spread import Part, Spread
+from scalinglens.plan.optimum.traces import FEW, known
 from scalinglens.plan.source import Head
 
-__all__ = ["PRICE", "VALUE", "Solver"]
+__all__ = ["GAMMA", "PRICE", "VALUE", "Solver"]
 
-_BLOCK = 200_000  # draws x budgets that the numeric solver holds at once
-_TIGHT = 1e-6  # of ln inputs of draws, relative: a kink is bisected no further
 _GRID = 65  # points along a budget for draws of a forecast without a law
-VALUE, PRICE = "value of the draws", "price of the draws"  # beside the inputs, where draws are solved numerically
-_FAR = 690.0  # ln of an input that stands for an endless one
+_LINE = 33  # nodes of draws that are straight lines; the more, the fewer draws cross between two
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,89 +84,66 @@ class Solver:
 
         Where draws are solved numerically, the least value and its price stand beside them, under `VALUE` and `PRICE`.
         """
-        source, n = self.stated.source, len(log_budgets)
-        if not self.problem.outer or not source.draws:
-            return {name: np.empty((n, 0)) for name in self.problem.outer}
-        if not source.heads:
-            return self._on_grid(log_budgets)
-        parts: dict[str, list[np.ndarray]] = {}
-        for head, form in zip(source.heads, self.forms, strict=True):
-            if not len(head.draws):
-                continue
-            single = len(source.heads) == 1
-            centre = best if single else self._flat(self._best(head.model(), form, log_budgets[None]))
-            found = self._of_head(head, form, log_budgets, centre)
-            for name, logs in found.items():
-                middle = centre.logs[name][:, None] if name in centre.logs else logs
-                spread = logs if head.widening == 1.0 else middle + head.widening * (logs - middle)
-                parts.setdefault(name, []).append(spread)
-        whole = {name: np.concatenate(arrays, axis=1) for name, arrays in parts.items()}
-        # a pool may have closed forms for some of its laws only
-        return {name: a for name, a in whole.items() if a.shape[1] == source.draws}
+        spread = self.spread(log_budgets, best)
+        if not spread.parts:
+            return {name: np.empty((len(log_budgets), 0)) for name in self.problem.outer}
+        return {name: spread.whole(name) for name in spread.names}
+
+    def spread(self, log_budgets: np.ndarray, best: Optimum) -> Spread:
+        """The optimum under every draw, spread about the estimate: ln of the outer inputs; solved numerically, also of the
+        slack, and the least value and its price under `VALUE` and `PRICE`."""
+        source, parts = self.stated.source, []
+        if self.problem.outer and source.draws:
+            if not source.heads:
+                parts = self._on_grid(log_budgets)
+            for head, form in zip(source.heads, self.forms, strict=True):
+                if len(head.draws):
+                    single = len(source.heads) == 1
+                    centre = best if single else self.numeric(head, form).estimate(log_budgets)
+                    own = self.form_of(head, head.draws)
+                    if own is not None:
+                        parts.append(self._of_form(head, own, log_budgets, centre))
+                    elif np.any(centre.status != 3):
+                        parts.append(self.numeric(head, form).part(log_budgets, centre))
+        return Spread(log_budgets, tuple(parts))
 
     @staticmethod
     def _flat(best: Optimum) -> Optimum:
         return Optimum({k: v[0] for k, v in best.logs.items()}, best.value[0], best.price[0], best.status[0])
 
-    def _of_head(
-        self, head: Head, estimated: ClosedForm | None, log_budgets: np.ndarray, centre: Optimum
-    ) -> dict[str, np.ndarray]:
-        form = self.form_of(head, head.draws)
+    def _of_form(self, head: Head, form: ClosedForm, log_budgets: np.ndarray, centre: Optimum) -> Part:
+        """Draws with a closed form: lines over ln budget, kept inside the bounds, the loss being convex along the budget."""
         name = self.problem.outer[0]
-        if form is not None:
-            logs = form.start[name].T + form.exponents[name].T * log_budgets[:, None]
-            if not form.proper.all():
-                logs = np.where(form.proper.T, logs, np.nan)
-            return {name: self._kept(name, logs, log_budgets)}
-        middle = {**{key: centre.logs[key] for key in self.problem.outer}, VALUE: centre.value, PRICE: centre.price}
+        start, slope = form.start[name][:, 0], form.exponents[name][:, 0]
+        lost = ~form.proper[:, 0]
+        many = len(np.unique(log_budgets)) > FEW
+        nodes = np.linspace(log_budgets.min(), log_budgets.max(), _LINE) if many else np.unique(log_budgets)
+        trace = known(nodes, {name: np.where(lost, np.nan, start + slope * nodes[:, None])})
+        part = Part(trace, trace.weights(log_budgets), {name: np.zeros(len(log_budgets))})
+        if self.problem.bounds:
+            part = replace(part, inside={name: ends_along(self.problem, log_budgets, name)})
+        if head.widening == 1.0:
+            return part
+        # what is spread is what lies inside the bounds
+        middle = centre.logs[name][:, None]
+        values = middle + head.widening * (part.rows(name, slice(None)) - middle)
+        return _as_they_are(log_budgets, {name: values})
 
-        def about(at: np.ndarray) -> dict[str, np.ndarray]:
-            """Draws less the estimate [k, draws] at ln budgets [k]."""
-            best = self._flat(self._best(head.model(), estimated, at[None]))
-            found = self._solved(head, at, best)
-            here = {**best.logs, VALUE: best.value, PRICE: best.price}
-            return {key: values - here[key][:, None] for key, values in found.items()}
+    def numeric(self, head: Head, form: ClosedForm | None = None) -> Numeric:
+        """The solver of one law's draws; its estimate starts from a closed form where there is one."""
+        signed = self._signed(head.model())
+        return Numeric(head, self.problem, self._signed, lambda at: self._flat(self._best(signed, form, at[None])))
 
-        able = centre.status != 3
-        found = {key: np.full((len(log_budgets), len(head.draws)), np.nan) for key in middle}
-        if able.any():
-            for key, values in over_budgets(about, log_budgets[able], self.problem.outer).items():
-                found[key][able] = values + middle[key][able][:, None]
-        return found
+    def _signed(self, model: Model) -> Model:
+        """What is minimised of a law: its value, or its negative where more is better."""
+        source = self.stated.source
+        return negative(model) if not source.falls and source.link == "" else model
 
-    def _solved(self, head: Head, log_budgets: np.ndarray, centre: Optimum) -> dict[str, np.ndarray]:
-        """The optimum of every draw at every budget [n, draws], by the numeric solver."""
-        step = max(_BLOCK // max(len(log_budgets), 1), 1)
-        pieces: dict[str, list[np.ndarray]] = {name: [] for name in self.problem.outer}
-        pieces |= {VALUE: [], PRICE: []}
-        for start in range(0, len(head.draws), step):
-            part = head.draws[start : start + step]
-            found = solve(
-                head.model(part),
-                self.problem,
-                np.broadcast_to(log_budgets, (len(part), len(log_budgets))),
-                {name: centre.logs[name][None] for name in self.problem.outer},
-                tight=_TIGHT,
-            )
-            for key in self.problem.outer:
-                pieces[key].append(found.logs[key].T)
-            pieces[VALUE].append(found.value.T)
-            pieces[PRICE].append(found.price.T)
-        return {key: np.concatenate(arrays, axis=1) for key, arrays in pieces.items()}
-
-    def _kept(self, name: str, logs: np.ndarray, log_budgets: np.ndarray) -> np.ndarray:
-        """Optima [n, draws] inside the bounds: what lies beyond is best at the bound, the loss being convex along it."""
-        if not self.problem.bounds:
-            return logs
-        first, last = ends_along(self.problem, log_budgets, name)
-        return np.clip(logs, first[:, None], last[:, None])
-
-    def _on_grid(self, log_budgets: np.ndarray) -> dict[str, np.ndarray]:
+    def _on_grid(self, log_budgets: np.ndarray) -> list[Part]:
         """Draws of a forecast without a law: the least of a grid along each budget, refined by a parabola."""
         source, problem = self.stated.source, self.problem
-        n = len(log_budgets)
         if len(problem.outer) != 1 or source.forecast is None:
-            return {name: np.empty((n, 0)) for name in problem.outer}
+            return []
         name = problem.outer[0]
         first, last = ends_along(problem, log_budgets, name)
         sign, found = 1.0 if source.falls else -1.0, []
@@ -189,7 +167,7 @@ class Solver:
                 bend = a - 2 * b + c
                 shift = np.where((i == j) & (bend > 0) & np.isfinite(bend), 0.5 * (a - c) / bend, 0.0)
             found.append(np.where(np.isfinite(values.min(axis=1)), t[i] + shift * (t[1] - t[0]), np.nan))
-        return {name: np.stack(found)}
+        return [_as_they_are(log_budgets, {name: np.stack(found)})] if len(found[0]) else []
 
     # ---- the floor --------------------------------------------------------------------------------------------------
 
@@ -198,13 +176,15 @@ class Solver:
         source = self.stated.source
         if not source.heads or source.link or not source.falls:
             return float("nan"), np.empty(0)
-        centre = float(self._floor(source.model(), 1)[0])
-        drawn = [self._floor(head.model(head.draws), len(head.draws)) for head in source.heads if len(head.draws)]
+        centre = float(floor_of(source.model(), self.problem, 1)[0])
+        drawn = [
+            floor_of(head.model(head.draws), self.problem, len(head.draws)) for head in source.heads if len(head.draws)
+        ]
         return centre, np.concatenate(drawn) if drawn else np.empty(0)
 
-    def _floor(self, model: Model, count: int) -> np.ndarray:
-        high = {name: min(self.problem.bounds.get(name, (0.0, _FAR))[1], _FAR) for name in self.problem.free}
-        logs: Mapping[str, np.ndarray] = {k: np.array([[v]]) for k, v in {**self.problem.fixed, **high}.items()}
-        with np.errstate(all="ignore"):
-            value = np.asarray(model(logs)[0], dtype=float)
-        return np.where(np.isfinite(value), value, np.nan).ravel() if value.size == count else np.full(count, np.nan)
+
+def _as_they_are(log_budgets: np.ndarray, values: Mapping[str, np.ndarray]) -> Part:
+    """Values [n, draws] that are known at every budget."""
+    unique, first, place = np.unique(log_budgets, return_index=True, return_inverse=True)
+    trace = known(unique, {name: array[first] for name, array in values.items()})
+    return Part(trace, place, {name: np.zeros(len(log_budgets)) for name in values})

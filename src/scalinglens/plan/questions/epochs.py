@@ -9,12 +9,13 @@ import numpy as np
 from scalinglens.errors import PlanError
 from scalinglens.figures.figure import ACCENT, MUTED, Axis, Figure, Line, Panel, Rule
 from scalinglens.laws.catalogue import law as find_law
+from scalinglens.numerics.roots import bracketed_root
 from scalinglens.plan.optimum.problem import state
 from scalinglens.plan.other_laws import other_laws
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.plan import plan as planned
 from scalinglens.plan.questions.answer import Amount, answered, read
-from scalinglens.plan.questions.draws import under_draws
+from scalinglens.plan.questions.draws import Drawn, together
 from scalinglens.plan.questions.ranges import decades
 from scalinglens.plan.questions.valley import lowest
 from scalinglens.plan.repetition import with_repetition
@@ -25,6 +26,7 @@ __all__ = ["epochs"]
 _FREE = 4  # epochs that cost next to nothing (Muennighoff et al. 2023)
 _HARM = 16  # beyond which repetitions may harm, which a law that only saturates cannot show
 _SIZES = (1e5, 1e15)
+_LESS = 25.0  # ln of how much less compute may do with fresh tokens
 _NOTHING = 40  # beyond which nothing is gained
 
 
@@ -56,7 +58,7 @@ def epochs(
     Raises:
         PlanError: neither flops nor epochs, or less than one epoch.
 
-    Cost: some ten milliseconds; with a fit up to 200 times that.
+    Cost: some ten milliseconds; with a fit a second or so.
 
     Source: Muennighoff et al. 2023 (arXiv 2305.16264).
 
@@ -81,7 +83,7 @@ def epochs(
             f"epochs are told by a law of params and tokens, and {law.name} has {', '.join(law.inputs)} -> {law.target}; "
             'take for example "muennighoff2023"'
         )
-    found, doubts = under_draws(law, lambda one: _worked(one, given))
+    found, doubts = together(law, lambda one: _worked(one, given))
     near: dict[str, Any] = {}
     if flops is not None and epochs is None:
         best = planned(law, flops=given["flops"], tokens_unique=given["tokens_unique"], spread=False)
@@ -132,28 +134,29 @@ def epochs(
     )
 
 
-def _constant(law: Source) -> float:
+def _constant(law: Source | Drawn) -> Any:
     """R: that of the user's fit where it has one, else the published one."""
     return law.values.get("RD", float(find_law("muennighoff2023.D_eff").constants["RD"]))
 
 
-def _worked(law: Source, given: dict[str, float]) -> dict[str, float]:
+def _worked(law: Drawn, given: dict[str, float]) -> dict[str, Any]:
+    """The answers under every draw [draws]."""
     unique, held = given["tokens_unique"], {"tokens_unique": given["tokens_unique"]}
-    found: dict[str, float] = {}
+    found: dict[str, Any] = {}
     if "epochs" in given:
-        tokens = given["epochs"] * unique
+        tokens = np.full(law.count, given["epochs"] * unique)
     else:
-        tokens = given["flops"] / (6 * float(_best(law, given["flops"], unique)[0]))
-    repeated, scale = max(tokens / unique - 1, 0.0), _constant(law)
-    effective = min(tokens, unique) + unique * scale * -np.expm1(-repeated / scale)
+        tokens = given["flops"] / (6 * _best(law, given["flops"], unique)[0])
+    repeated, scale = np.maximum(tokens / unique - 1, 0.0), _constant(law)
+    more = unique * scale * -np.expm1(-repeated / scale)
     found["epochs"] = tokens / unique
     found["tokens"] = tokens
-    found["tokens_effective"] = effective
-    found["worth_mean"] = 1.0 if not repeated else (effective - unique) / (unique * repeated)
-    found["worth_last"] = float(np.exp(-repeated / scale))
+    found["tokens_effective"] = np.minimum(tokens, unique) + more
+    found["worth_mean"] = np.where(repeated > 0, more / (unique * np.where(repeated > 0, repeated, 1.0)), 1.0)
+    found["worth_last"] = np.exp(-repeated / scale)
     if "flops" in given:
         params = given["flops"] / (6 * tokens)
-        loss = float(law.value({"params": params, "tokens": tokens, **held}))
+        loss = law.value({"params": params, "tokens": tokens, **held})
         # as many fresh tokens as wanted: distinct tokens far beyond any compute
         endless = 1e6 * max(given["flops"] / unique, unique)
         saved = _compute_of(law, loss, endless, given["flops"])
@@ -161,8 +164,8 @@ def _worked(law: Source, given: dict[str, float]) -> dict[str, float]:
             "params": params,
             "flops": given["flops"],
             "loss": loss,
-            "loss_unlimited": float(_best(law, given["flops"], endless)[1]),
-            "waste": max(1 - saved / given["flops"], 0.0),
+            "loss_unlimited": _best(law, given["flops"], endless)[1],
+            "waste": np.maximum(1 - saved / given["flops"], 0.0),
         }
     if "languages" in given:
         c = find_law("atlas2025.multilingual").constants
@@ -173,25 +176,20 @@ def _worked(law: Source, given: dict[str, float]) -> dict[str, float]:
     return found
 
 
-def _best(law: Source, flops: Any, unique: float) -> tuple[Any, Any]:
-    """The best size at computes [m] and its loss."""
-    flops = np.asarray(flops, dtype=float)
+def _best(law: Drawn, flops: Any, unique: float) -> tuple[np.ndarray, np.ndarray]:
+    """The best size at computes [draws] and its loss."""
+    flops = np.broadcast_to(np.asarray(flops, dtype=float), (law.count,))
 
     def loss(n: Any) -> Any:
-        return law.value({"params": n, "tokens": flops / (6 * n), "tokens_unique": np.full(np.shape(n), unique)})
+        return law.value({"params": n, "tokens": flops / (6 * n), "tokens_unique": unique})
 
     return lowest(loss, np.full(flops.shape, _SIZES[0]), _SIZES[1])
 
 
-def _compute_of(law: Source, loss: float, unique: float, most: float) -> float:
-    """The compute that reaches a loss, at most so much; by grids that shrink, as the least loss falls with the compute."""
-    low, high = np.log(most) - 25.0, float(np.log(most))
-    for _ in range(6):
-        t = np.linspace(low, high, 33)
-        short = _best(law, np.exp(t), unique)[1] > loss
-        i = int(np.clip(short.sum(), 1, len(t) - 1))
-        low, high = float(t[i - 1]), float(t[i])
-    return float(np.exp((low + high) / 2))
+def _compute_of(law: Drawn, loss: np.ndarray, unique: float, most: float) -> np.ndarray:
+    """The compute that reaches a loss [draws], at most so much; the least loss falls with the compute."""
+    high = np.full(loss.shape, np.log(most))
+    return np.exp(bracketed_root(lambda t: _best(law, np.exp(t), unique)[1] - loss, high, high - _LESS, tight=1e-9))
 
 
 def _figure(scale: float, passes: float) -> Figure:

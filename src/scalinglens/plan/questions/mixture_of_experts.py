@@ -5,7 +5,7 @@ Each law compares its own mixture with its own dense model: losses of different 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from scalinglens.figures.figure import ACCENT, MUTED, Axis, Figure, Line, Panel,
 from scalinglens.numerics.roots import bracketed_root
 from scalinglens.plan.plan import Plan
 from scalinglens.plan.questions.answer import Amount, answered, read, share, value_of
-from scalinglens.plan.questions.draws import under_draws
+from scalinglens.plan.questions.draws import Drawn, together
 from scalinglens.plan.questions.ranges import decades
-from scalinglens.plan.questions.valley import lowest
+from scalinglens.plan.questions.valley import lowest, lowest_of_two
 from scalinglens.plan.source import Source, as_source
 
 __all__ = ["granular", "mixture_of_experts"]
@@ -59,7 +59,7 @@ def mixture_of_experts(
     Raises:
         PlanError: a sparsity outside 0 to 0.98, a law of other inputs, or a memory too small.
 
-    Cost: some ten milliseconds.
+    Cost: a tenth of a second; with a fit a second or two.
 
     Source: Abnar et al. 2025 (arXiv 2501.12370), Krajewski et al. 2024 (arXiv 2402.07871), Clark et al. 2022 (arXiv 2202.01169).
 
@@ -80,7 +80,7 @@ def mixture_of_experts(
             f"memory_bytes holds {most:.3g} parameters, which is no language model; it is in bytes, such as 80e9"
         )
     work = _sparse if kind == "sparsity" else _expert
-    found, doubts = under_draws(law, lambda one: work(one, given, most))
+    found, doubts = together(law, lambda one: work(one, given, most))
     values = {name: e.value for name, e in found.items()}
     warnings = [*(() if law.published else law.warnings), *doubts]
     if kind == "sparsity":
@@ -137,23 +137,23 @@ def _kind(law: Source) -> str:
     )
 
 
-def _sparse(law: Source, given: Mapping[str, float], most: float) -> dict[str, float]:
-    flops = given["flops"]
+def _sparse(law: Drawn, given: Mapping[str, float], most: float) -> dict[str, Any]:
+    """The answers under every draw [draws]."""
+    flops, top, zero = given["flops"], min(most, _SIZES[1]), np.zeros(law.count)
 
-    def loss(n: Any, s: Any) -> Any:
-        return law.value({"params": n, "tokens": flops / (6 * n * (1 - s)), "sparsity": s})
+    def loss(n: Any, s: Any, c: Any = flops) -> Any:
+        return law.value({"params": n, "tokens": c / (6 * n * (1 - s)), "sparsity": s})
 
-    def best(s: Any) -> tuple[Any, Any]:
-        return lowest(lambda n: loss(n, s), np.full(np.shape(s), _SIZES[0]), min(most, _SIZES[1]))
+    def best(s: np.ndarray, c: Any = flops) -> tuple[np.ndarray, np.ndarray]:
+        return lowest(lambda n: loss(n, s, c), np.full(law.count, _SIZES[0]), top)
 
     if "sparsity" in given:
-        s = given["sparsity"]
+        s = np.full(law.count, given["sparsity"])
     else:
         # the density in place of the sparsity: its logarithm is the natural scale
-        density, _ = lowest(lambda q: best(1 - q)[1], 1 - _MOST, 1.0, points=33)
-        s = 1 - density
+        s = 1 - lowest_of_two(lambda n, q: loss(n, 1 - q), (_SIZES[0], top), (1 - _MOST, 1.0), law.count)[1]
     n, here = best(s)
-    dense, dense_loss = best(0.0)
+    dense, dense_loss = best(zero)
     return {
         "sparsity": s,
         "params": n,
@@ -162,39 +162,36 @@ def _sparse(law: Source, given: Mapping[str, float], most: float) -> dict[str, f
         "loss": here,
         "loss_dense": dense_loss,
         "params_dense": dense,
-        "loss_dense_same_size": float(loss(n, 0.0)),
-        "gain": _gain(
-            lambda c: lowest(
-                lambda n: law.value({"params": n, "tokens": c / (6 * n), "sparsity": np.zeros(np.shape(n))}),
-                _SIZES[0],
-                min(most, _SIZES[1]),
-            )[1],
-            flops,
-            here,
-        ),
+        "loss_dense_same_size": loss(n, zero),
+        "gain": _gain(lambda c: best(zero, c)[1], flops, here),
     }
 
 
-def _expert(law: Source, given: Mapping[str, float], most: float) -> dict[str, float]:
+def _expert(law: Drawn, given: Mapping[str, float], most: float) -> dict[str, Any]:
+    """The answers under every draw [draws]."""
     flops = given["flops"]
 
-    def best(experts: float, c: float = flops) -> tuple[float, float]:
+    def best(experts: float, c: Any = flops) -> tuple[np.ndarray, np.ndarray]:
         held = min(most / ((8 * experts + 4) / 12), _SIZES[1])
         return lowest(
-            lambda n: law.value({"params_active": n, "tokens": c / (6 * n), "experts": experts}), _SIZES[0], held
+            lambda n: law.value({"params_active": n, "tokens": c / (6 * n), "experts": experts}),
+            np.full(law.count, _SIZES[0]),
+            held,
         )
 
-    options = {e: best(float(e)) for e in _EXPERTS}
-    e = min(options, key=lambda one: options[one][1])
-    n, here = options[e]
+    options = [best(float(e)) for e in _EXPERTS]
+    sizes, losses = (np.stack([option[i] for option in options]) for i in (0, 1))
+    which = np.argmin(losses, axis=0)
+    e = np.array(_EXPERTS, dtype=float)[which]
+    n, here = (np.take_along_axis(array, which[None], axis=0)[0] for array in (sizes, losses))
     return {
-        "experts": float(e),
+        "experts": e,
         "params": n * (8 * e + 4) / 12,
         "params_active": n,
         "tokens": flops / (6 * n),
         "loss": here,
-        "loss_dense": options[1][1],
-        "params_dense": options[1][0],
+        "loss_dense": losses[0],
+        "params_dense": sizes[0],
         "gain": _gain(lambda c: best(1.0, c)[1], flops, here),
     }
 
@@ -241,13 +238,13 @@ def _krajewski(flops: float, most: float) -> dict[str, float]:
     options = [granular(flops, g, most) for g in _GRANULARITIES]
     best = min(options, key=lambda found: found["loss"])
 
-    def dense(c: float) -> float:
+    def dense(c: np.ndarray) -> np.ndarray:
         return lowest(
-            lambda n: value_of("krajewski2024.dense", params_nonembedding=n, tokens=c / (6 * n)), _SIZES[0],
-            min(most, _SIZES[1]),
+            lambda n: value_of("krajewski2024.dense", params_nonembedding=n, tokens=c / (6 * n)),
+            np.full(c.shape, _SIZES[0]), min(most, _SIZES[1]),
         )[1]  # fmt: skip
 
-    return {**best, "gain": _gain(dense, flops, best["loss"])}
+    return {**best, "gain": float(_gain(dense, flops, np.array([best["loss"]]))[0])}
 
 
 def _clark(flops: float, most: float) -> dict[str, float]:
@@ -283,20 +280,16 @@ def _cautions(spread: Mapping[str, Any]) -> list[str]:
     return [text for law, text in said.items() if law in spread]
 
 
-def _gain(dense: Any, flops: float, aim: float) -> float:
-    """How many times the compute a dense model needs for the loss; infinite where it never gets there."""
-    if dense(flops) <= aim * (1 + 1e-12):
-        low, high = -12.0, 0.0
-    else:
-        low, high = 0.0, 25.0
-        if dense(flops * np.exp(high)) > aim:
-            return float("inf")
-    t = bracketed_root(
-        lambda a: aim - np.array([dense(flops * float(np.exp(one))) for one in np.atleast_1d(a)]),
-        np.array([low]),
-        np.array([high]),
-    )
-    return float(np.exp(t[0]))
+def _gain(dense: Callable[[np.ndarray], np.ndarray], flops: float, aim: np.ndarray) -> np.ndarray:
+    """How many times the compute a dense model needs for each loss [m]; infinite where it never gets there."""
+
+    def at(t: np.ndarray) -> np.ndarray:
+        return dense(flops * np.exp(t))
+
+    better = at(np.zeros(aim.shape)) <= aim * (1 + 1e-12)
+    low, high = np.where(better, -12.0, 0.0), np.where(better, 0.0, 25.0)
+    never = ~better & (at(high) > aim)
+    return np.where(never, np.inf, np.exp(bracketed_root(lambda t: aim - at(t), low, high, tight=1e-10)))
 
 
 def _along(law: Source, given: Mapping[str, float], s: np.ndarray, most: float) -> np.ndarray:

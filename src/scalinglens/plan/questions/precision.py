@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,13 @@ import numpy as np
 from scalinglens.errors import PlanError
 from scalinglens.figures.figure import ACCENT, INK, MUTED, Axis, Figure, Line, Panel, Rule
 from scalinglens.laws.catalogue import law as find_law
-from scalinglens.laws.law import Law
 from scalinglens.numerics.roots import bracketed_root
 from scalinglens.plan.frontier import Frontier, frontier
 from scalinglens.plan.plan import Plan
-from scalinglens.plan.questions.answer import Amount, answered, read, value_of
-from scalinglens.plan.questions.draws import under_draws
+from scalinglens.plan.questions.answer import Amount, answered, read
+from scalinglens.plan.questions.draws import Drawn, together
 from scalinglens.plan.questions.ranges import decades
-from scalinglens.plan.questions.valley import lowest
+from scalinglens.plan.questions.valley import lowest, lowest_of_two
 from scalinglens.plan.source import Source, as_source
 
 __all__ = ["precision"]
@@ -59,7 +57,7 @@ def precision(
     Raises:
         PlanError: nothing that determines size and tokens, or fewer bits than the law knows.
 
-    Cost: some ten milliseconds; with a fit up to 200 times that.
+    Cost: some ten milliseconds; with a fit a second or so.
 
     Source: Kumar et al. 2024 (arXiv 2411.04330).
 
@@ -85,7 +83,7 @@ def precision(
         raise PlanError(
             f"bits is {given['bits']:g}; the law holds from {_RANGE[0]:g} to {_RANGE[1]:g}: below, a factor is negative"
         )
-    found, doubts = under_draws(law, lambda one: _worked(one, size, given))
+    found, doubts = together(law, lambda one: _worked(one, size, given))
     values = {name: e.value for name, e in found.items()}
     near: dict[str, Any] = {}
     figure = None
@@ -139,22 +137,7 @@ def _tied(source: Source) -> Source:
     law = source.law
     if law is None or "bits" in source.inputs or not set(_PARTS) & set(source.inputs):
         return source
-    made = Law(
-        name=law.name,
-        formula=re.sub(rf"\b({'|'.join(_PARTS)})\b", "bits", law.formula),
-        output=law.output,
-        unit=law.unit,
-        domains={k: v for k, v in law.domains.items() if k not in _PARTS},
-        derived=law.derived,
-        constants=law.constants,
-        tags=law.tags,
-        source=law.source,
-        about=dict(law.about),
-    )
-    head = source.heads[0]
-    order = [law.parameters.index(name) for name in made.parameters]
-    tied = replace(head, law=made, values=head.values[order], draws=head.draws[:, order])
-    return replace(source, inputs=made.inputs, heads=(tied,))
+    return source.rewritten(re.sub(rf"\b({'|'.join(_PARTS)})\b", "bits", law.formula), name=law.name)
 
 
 def _front(law: Source, size: str, given: dict[str, float]) -> Frontier:
@@ -163,8 +146,8 @@ def _front(law: Source, size: str, given: dict[str, float]) -> Frontier:
     return frontier(law, given["flops"], cost=cost, fix=fix, bounds={"bits": _RANGE})
 
 
-def _best_size(law: Source, size: str, given: dict[str, float], bits: Any) -> tuple[Any, Any]:
-    """The best size at a compute and bits [m], and its loss; the size given where there is one."""
+def _best_size(law: Source | Drawn, size: str, given: dict[str, float], bits: Any) -> tuple[Any, Any]:
+    """The best size at a compute and bits [..., draws], and its loss; the size given where there is one."""
     bits = np.asarray(bits, dtype=float)
 
     def loss(n: Any) -> Any:
@@ -176,39 +159,52 @@ def _best_size(law: Source, size: str, given: dict[str, float], bits: Any) -> tu
     return lowest(loss, np.full(bits.shape, _SIZES[0]), _SIZES[1])
 
 
-def _loss_at(law: Source, size: str, given: dict[str, float], bits: float) -> float:
-    return float(_best_size(law, size, given, bits)[1])
+def _best_bits(law: Drawn, size: str, given: dict[str, float]) -> np.ndarray:
+    """The best bits [draws], the size at its best for each."""
+    low, high = (np.full(law.count, end) for end in _RANGE)
+    if "params_nonembedding" in given:
+        return lowest(lambda q: _best_size(law, size, given, q)[1], low, high, points=33)[0]
+
+    def loss(n: np.ndarray, q: np.ndarray) -> np.ndarray:
+        return law.value({size: n, "tokens": given["flops"] * 16 / (6 * n * q), "bits": q})
+
+    return lowest_of_two(loss, (_SIZES[0], _SIZES[1]), _RANGE, law.count)[1]
 
 
-def _worked(law: Source, size: str, given: dict[str, float]) -> dict[str, float]:
-    found: dict[str, float] = {}
+def _worked(law: Drawn, size: str, given: dict[str, float]) -> dict[str, Any]:
+    """The answers under every draw [draws]."""
+    found: dict[str, Any] = {}
     if "flops" not in given:
-        n, d, p = given["params_nonembedding"], given["tokens"], given.get("bits", 16.0)
+        n, d, p = (
+            np.full(law.count, x) for x in (given["params_nonembedding"], given["tokens"], given.get("bits", 16.0))
+        )
     else:
-        p = given.get("bits") or lowest(lambda q: _best_size(law, size, given, q)[1], *_RANGE, points=33)[0]
-        n = float(_best_size(law, size, given, p)[0])
+        p = np.full(law.count, given["bits"]) if "bits" in given else _best_bits(law, size, given)
+        n = _best_size(law, size, given, p)[0]
         d = given["flops"] * 16 / (6 * n * p)
     found |= {"bits": p, "params_nonembedding": n, "tokens": d}
-    found["loss"] = float(law.value({size: n, "tokens": d, "bits": p}))
+    found["loss"] = law.value({size: n, "tokens": d, "bits": p})
     if "flops" in given:
         for one in _HARDWARE:
-            found[f"loss_{one}_bits"] = _loss_at(law, size, given, float(one))
-    found["loss_increase"] = value_of("kumar2024.ptq", tokens=d, params_nonembedding=n, bits_post=given["bits_post"])
+            found[f"loss_{one}_bits"] = _best_size(law, size, given, np.full(law.count, float(one)))[1]
+    post = {"params_nonembedding": n, "bits_post": np.full(law.count, given["bits_post"])}
+    found["loss_increase"] = np.asarray(find_law("kumar2024.ptq").value(tokens=d, **post))
     found["loss_quantised"] = found["loss"] + found["loss_increase"]
-    found["tokens_critical"] = _critical(law, size, n, p, given["bits_post"])
+    found["tokens_critical"] = _critical(law, size, n, p, post)
     return found
 
 
-def _critical(law: Source, size: str, n: float, bits: float, post: float) -> float:
-    """Tokens at which the quantised loss is least: its slope by ln tokens is zero."""
-    grows = float(find_law("kumar2024.ptq").constants["gD"])
+def _critical(law: Drawn, size: str, n: np.ndarray, bits: np.ndarray, post: dict[str, np.ndarray]) -> np.ndarray:
+    """Tokens [draws] at which the quantised loss is least: its slope by ln tokens is zero."""
+    damage = find_law("kumar2024.ptq")
+    grows = float(damage.constants["gD"])
 
     def slope(t: np.ndarray) -> np.ndarray:
-        d = np.exp(t)
-        falls = law.elasticities({size: n, "tokens": d, "bits": bits})["tokens"]
-        return falls + grows * value_of("kumar2024.ptq", tokens=d, params_nonembedding=n, bits_post=post)
+        falls = law.elasticities({size: n, "tokens": np.exp(t), "bits": bits})["tokens"]
+        return falls + grows * np.asarray(damage.value(points={"tokens": np.exp(t), **post}))
 
-    return float(np.exp(bracketed_root(slope, np.array([np.log(1e6)]), np.array([np.log(1e20)]))[0]))
+    low, high = np.full((2, law.count), np.log([[1e6], [1e20]]))
+    return np.exp(bracketed_root(slope, low, high))
 
 
 def _figure(law: Source, size: str, given: dict[str, float], best: float, near: tuple[float, float]) -> Figure:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["lowest"]
+__all__ = ["lowest", "lowest_of_two"]
 
 
 def lowest(
@@ -45,3 +45,51 @@ def lowest(
         a, b = np.maximum(first, where - 2 * step), np.minimum(last, where + 2 * step)
     place = np.clip(np.exp(where), low, high)
     return (float(place), float(value)) if np.ndim(place) == 0 else (place, value)
+
+
+_GRID = (49, 33)  # points of the first grid of two inputs, and of the ones around its best point
+_AROUND = 4  # steps of a grid that the next one reaches to either side
+_ZOOMS = 16
+
+
+def lowest_of_two(
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    first: tuple[float, float],
+    second: tuple[float, float],
+    count: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where functions of two positive inputs are least between bounds.
+
+    Grids of logarithms that shrink around the best point; each may move by four steps of the one before, so that a valley
+    across both inputs is followed.
+
+    Args:
+        function: of arrays [points, 1, count] and [1, points, count]. first, second: (least, most) of the two.
+        count: how many functions at once.
+
+    Returns:
+        Both inputs [count].
+
+    Cost: about 10 evaluations of arrays of 1,000 points for each function.
+
+    >>> x, y = lowest_of_two(lambda x, y: np.log(x * y) ** 2 + 0.1 * np.log(x / 4) ** 2, (1e-3, 1e6), (1e-3, 1e3), 1)
+    >>> round(x[0], 6), round(y[0], 6)
+    (4.0, 0.25)
+    """
+    whole = np.log(np.array([first, second]))
+    low, high = (np.repeat(whole[:, i, None], count, axis=1) for i in (0, 1))
+    where = low
+    for zoom in range(_ZOOMS):
+        points = _GRID[min(zoom, 1)]
+        s, t = (np.linspace(low[i], high[i], points) for i in (0, 1))
+        with np.errstate(all="ignore"):
+            values = np.asarray(function(np.exp(s)[:, None], np.exp(t)[None]), dtype=float)
+        values = np.broadcast_to(values, (points, points, count)).reshape(-1, count)
+        best = np.argmin(np.where(np.isfinite(values), values, np.inf), axis=0)
+        every = np.arange(count)
+        where = np.stack([s[best // points, every], t[best % points, every]])
+        step = np.stack([s[1] - s[0], t[1] - t[0]])
+        if np.max(step) < 1e-8:
+            break
+        low, high = (np.clip(where + sign * _AROUND * step, whole[:, :1], whole[:, 1:]) for sign in (-1, 1))
+    return np.exp(where[0]), np.exp(where[1])

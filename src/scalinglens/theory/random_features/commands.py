@@ -10,10 +10,12 @@ from scalinglens.errors import TheoryError, did_you_mean
 from scalinglens.figures.figure import ACCENT, INK, MUTED, Axis, Figure, Line, Mark, Panel, Points
 from scalinglens.theory.answer import Answer
 from scalinglens.theory.numbers import amount, amounts
+from scalinglens.theory.random_features import early_stopping as stopping
 from scalinglens.theory.random_features import exponents as tables
 from scalinglens.theory.random_features.frontier import frontier as best
 from scalinglens.theory.random_features.one_pass import one_pass
 from scalinglens.theory.random_features.optimizers import (
+    ContinuousMomentum,
     GradientDescent,
     GradientFlow,
     HeavyBall,
@@ -22,13 +24,17 @@ from scalinglens.theory.random_features.optimizers import (
     WeightDecay,
 )
 from scalinglens.theory.random_features.problem import RandomFeatures
+from scalinglens.theory.random_features.scheduled import ScheduledDescent
 from scalinglens.theory.random_features.solve import solve
 from scalinglens.worlds.spectra import power_law
 
-__all__ = ["OPTIMIZERS", "exponents", "frontier", "random_features"]
+__all__ = ["OPTIMIZERS", "early_stopping", "exponents", "frontier", "random_features"]
 
 Amount = float | str
-OPTIMIZERS = ("gradient-flow", "gd", "heavy-ball", "nesterov", "weight-decay", "sgd")
+_SMOOTH = 97  # times of a curve
+OPTIMIZERS = (
+    "gradient-flow", "gd", "scheduled-gd", "heavy-ball", "nesterov", "momentum-flow", "weight-decay", "sgd"
+)  # fmt: skip
 _PAPER = "Bordelon, Atanasov and Pehlevan 2024, A Dynamical Model of Neural Scaling Laws, arXiv 2402.01092"
 _PHASES = (
     "Paquette, Paquette, Xiao and Pennington 2024, 4+3 Phases of Compute-Optimal Neural Scaling Laws, arXiv 2405.15074"
@@ -47,6 +53,8 @@ def random_features(
     optimizer: str = "gradient-flow",
     lr: float | None = None,
     momentum: float | None = None,
+    schedule: str | None = None,
+    inertia: float | None = None,
     batch: Amount | None = None,
     decay: float | None = None,
     times: str = "1:1e6:13",
@@ -64,9 +72,13 @@ def random_features(
         samples: P, the size of the training set.
         modes: M, the number of modes.
         noise: variance of the label noise.
-        optimizer: gradient-flow, gd, heavy-ball, nesterov, weight-decay or sgd (one pass over fresh batches).
-        lr: learning rate, of all but gradient-flow and weight-decay.
+        optimizer: gradient-flow, gd, scheduled-gd, heavy-ball, nesterov, momentum-flow, weight-decay or sgd (one pass over fresh
+            batches).
+        lr: learning rate, of gd, heavy-ball, nesterov and sgd.
         momentum: of heavy-ball and nesterov.
+        schedule: of scheduled-gd, such as "cosine(0.3, steps=1000, warmup=100)" or
+            "wsd(0.3, steps=1000, decay_from=800, end=0.01)".
+        inertia: beta of momentum-flow, beta v'' + v' = -K v.
         batch: samples per step of sgd.
         decay: of weight-decay.
         times: list A,B,C or range LOW:HIGH:COUNT; inf is allowed in a list; steps for a discrete optimizer.
@@ -88,17 +100,21 @@ def random_features(
     spectrum = power_law(a, b, amount("modes", modes))
     problem = RandomFeatures(spectrum, amount("features", features), amount("samples", samples), noise)
     at = amounts("times", times)
-    method = optimizer_of(optimizer, lr=lr, momentum=momentum, batch=batch, decay=decay)
+    method = optimizer_of(
+        optimizer, lr=lr, momentum=momentum, schedule=schedule, inertia=inertia, batch=batch, decay=decay
+    )
     warnings: tuple[str, ...] = ()
     if method is None:
         assert lr is not None  # `optimizer_of` refuses sgd without
-        size = amount("batch", batch)
-        found = one_pass(problem, at, learning_rate=lr, batch=size)
-        table: dict[str, Any] = {"time": at, "test_loss": found.test, "train_loss": np.full(len(at), np.nan)}
+        every, asked = _between(at, whole=True)
+        found = one_pass(problem, every, learning_rate=lr, batch=amount("batch", batch))
+        curves = {"time": every, "test_loss": found.test, "train_loss": np.full(len(every), np.nan)}
     else:
-        curves = solve(problem, at, method)
-        table = {"time": at, "test_loss": curves.test, "train_loss": curves.train}
-        warnings = curves.warnings
+        every, asked = _between(at, whole=method.discrete)
+        solved = solve(problem, every, method)
+        curves = {"time": every, "test_loss": solved.test, "train_loss": solved.train}
+        warnings = solved.warnings
+    table: dict[str, Any] = {name: values[asked] for name, values in curves.items()}
     document: dict[str, Any] = {
         "problem": {
             "a": a,
@@ -110,6 +126,8 @@ def random_features(
             "optimizer": optimizer,
             "lr": lr,
             "momentum": momentum,
+            "schedule": schedule,
+            "inertia": inertia,
             "batch": None if batch is None else amount("batch", batch),
             "decay": decay,
         },
@@ -132,8 +150,68 @@ def random_features(
         notes,
         warnings,
         (_PAPER,),
-        _curves_figure(table, f"a = {a:g}, b = {b:g}, {sizes}"),
+        _curves_figure(curves, table, f"a = {a:g}, b = {b:g}, {sizes}"),
     )
+
+
+def early_stopping(
+    *,
+    a: float,
+    b: float,
+    features: Amount = "inf",
+    samples: Amount = "64:16384:9",
+    modes: Amount = "inf",
+    noise: float = 0.0,
+) -> Answer:
+    """When to stop the training of random features, or how much weight decay to take instead.
+
+    Args:
+        a: source exponent, above 1.
+        b: capacity exponent, above 1.
+        features: N, the size of the model.
+        samples: P, sizes of the training set, a list A,B,C or a range LOW:HIGH:COUNT.
+        modes: M, the number of modes.
+        noise: variance of the label noise.
+
+    Returns:
+        For each P: time (inf where it never pays to stop), loss there, loss at the end, their ratio; decay, and loss with it.
+
+    Source: Bordelon, Atanasov and Pehlevan 2024 (arXiv 2402.01092).
+
+    >>> found = early_stopping(a=1.5, b=1.25, features=512, samples="128,1024")
+    >>> found.table["ratio"].round(3).tolist()
+    [0.916, 0.628]
+    """
+    sizes, N = np.round(amounts("samples", samples)), amount("features", features)
+    problem = RandomFeatures(power_law(a, b, amount("modes", modes)), N, sizes, noise)
+    found = stopping.early_stopping(problem)
+    names = ("time", "loss", "late", "ratio", "decay", "decayed")
+    table = {"samples": sizes, **{name: getattr(found, name) for name in names}}
+    notes = ["late: the loss at t = inf; decayed: that with the best weight decay"]
+    if np.isinf(found.late).any():
+        notes.append("where N = P the loss grows without end")
+    if np.isinf(found.time).any():
+        notes.append("where the time is inf the loss falls to the end: it never pays to stop")
+    lines = (("loss", ACCENT, "stopped"), ("decayed", INK, "weight decay"), ("late", MUTED, "late"))
+    shown = {name: np.isfinite(table[name]) & np.isfinite(sizes) for name in ("time", "loss", "decayed", "late")}
+    losses = tuple(
+        mark
+        for name, colour, label in lines
+        if shown[name].any()
+        for mark in (
+            Line(sizes[shown[name]], table[name][shown[name]], colour, 1.8, label=label),
+            Points(sizes[shown[name]], table[name][shown[name]], colour),
+        )
+    )
+    panels = [Panel("Test loss", Axis("samples P", "log", "power"), Axis("loss", "log"), losses)]
+    if shown["time"].any():
+        x, y = sizes[shown["time"]], table["time"][shown["time"]]
+        marks = (Line(x, y, ACCENT, 1.8), Points(x, y, ACCENT))
+        panels.append(Panel("When to stop", Axis("samples P", "log", "power"), Axis("time", "log", "power"), marks))
+    subtitle = f"a = {a:g}, b = {b:g}, N = {N:g}, noise {noise:g}"
+    document: dict[str, Any] = {"a": a, "b": b, "features": N, "noise": noise, **table}
+    figure = Figure("Early stopping", tuple(panels), subtitle)
+    return Answer(f"early stopping, {subtitle}", table, document, notes, (), (_PAPER,), figure)
 
 
 def frontier(*, a: float, b: float, flops: str = "1e4:1e9:11", samples: Amount = "inf", noise: float = 0.0) -> Answer:
@@ -215,12 +293,21 @@ def _columns(found: Any) -> dict[str, Any]:
 
 
 def optimizer_of(
-    name: str, *, lr: float | None, momentum: float | None, batch: Any, decay: float | None
+    name: str,
+    *,
+    lr: float | None = None,
+    momentum: float | None = None,
+    schedule: str | None = None,
+    inertia: float | None = None,
+    batch: Any = None,
+    decay: float | None = None,
 ) -> Optimizer | None:
     """The optimizer, or None for one-pass SGD; options it does not have are refused."""
     needs = {
         "gradient-flow": (),
         "gd": ("lr",),
+        "scheduled-gd": ("schedule",),
+        "momentum-flow": ("inertia",),
         "heavy-ball": ("lr", "momentum"),
         "nesterov": ("lr", "momentum"),
         "weight-decay": ("decay",),
@@ -228,15 +315,20 @@ def optimizer_of(
     }
     if name not in needs:
         raise TheoryError(f'there is no optimizer "{name}"{did_you_mean(name, needs)}; there are {", ".join(needs)}')
-    given = {"lr": lr, "momentum": momentum, "batch": batch, "decay": decay}
+    given = {
+        "lr": lr, "momentum": momentum, "schedule": schedule, "inertia": inertia, "batch": batch, "decay": decay
+    }  # fmt: skip
+    such = {"batch": "32", "schedule": '"cosine(0.3, steps=1000)"'}
     for option, value in given.items():
         if option in needs[name] and value is None:
-            raise TheoryError(f"{name} needs {option}; give --{option} {'32' if option == 'batch' else '0.1'}")
+            raise TheoryError(f"{name} needs {option}; give --{option} {such.get(option, '0.1')}")
         if option not in needs[name] and value is not None:
             raise TheoryError(f"{name} has no {option}; leave it out, or take another optimizer")
     made = {
         "gradient-flow": lambda: GradientFlow(),
         "gd": lambda: GradientDescent(lr),  # type: ignore[arg-type]
+        "scheduled-gd": lambda: ScheduledDescent(schedule),  # type: ignore[arg-type]
+        "momentum-flow": lambda: ContinuousMomentum(inertia),  # type: ignore[arg-type]
         "heavy-ball": lambda: HeavyBall(lr, momentum),  # type: ignore[arg-type]
         "nesterov": lambda: Nesterov(lr, momentum),  # type: ignore[arg-type]
         "weight-decay": lambda: WeightDecay(decay),  # type: ignore[arg-type]
@@ -245,16 +337,31 @@ def optimizer_of(
     return made[name]()
 
 
-def _curves_figure(table: dict[str, Any], subtitle: str) -> Figure:
-    x = np.asarray(table["time"], dtype=float)
-    shown = np.isfinite(x) & (x > 0)
+def _between(times: np.ndarray, *, whole: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The asked times among more between them, for a smooth curve, and where they are."""
+    inner = times[np.isfinite(times) & (times > 0)]
+    more = np.geomspace(inner.min(), inner.max(), _SMOOTH) if len(inner) > 1 else inner
+    if whole and len(inner):  # the first steps may oscillate
+        first = np.ceil(inner.min())
+        more = np.round(np.concatenate((more, np.arange(first, min(first + _SMOOTH, inner.max())))))
+    every, where = np.unique(np.concatenate((times, more)), return_inverse=True)
+    return every, where[: len(times)]
+
+
+def _curves_figure(curves: dict[str, Any], asked: dict[str, Any], subtitle: str) -> Figure:
+    """Smooth curves, with marks at the times that were asked for."""
     marks: list[Mark] = []
     for name, colour, label in (("test_loss", ACCENT, "test"), ("train_loss", MUTED, "train")):
-        y = np.asarray(table[name], dtype=float)
-        known = shown & np.isfinite(y) & (y > 0)
-        if known.any():
-            marks.append(Line(x[known], y[known], colour, 1.8, label=label))
-    if "simulated" in table:
-        marks.append(Points(x[shown], np.asarray(table["simulated"])[shown], INK, label="simulated"))
+        x, y = _shown(curves, name)
+        if len(x):
+            marks += [Line(x, y, colour, 1.8, label=label), Points(*_shown(asked, name), colour)]
+    if "simulated" in asked:
+        marks.append(Points(*_shown(asked, "simulated"), INK, symbol="ring", size=7.0, label="simulated"))
     panel = Panel("Loss over time", Axis("time", "log", "power"), Axis("loss", "log"), tuple(marks))
     return Figure("Random features", (panel,), subtitle)
+
+
+def _shown(table: dict[str, Any], name: str) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.asarray(table["time"], dtype=float), np.asarray(table[name], dtype=float)
+    known = np.isfinite(x) & (x > 0) & np.isfinite(y) & (y > 0)
+    return x[known], y[known]

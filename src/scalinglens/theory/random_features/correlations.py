@@ -11,7 +11,7 @@ form. Derivation: docs/theory/random_features.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,17 +85,30 @@ def correlation(
 ) -> np.ndarray:
     """Return s s' C_0 of one of `PARTS` [batch, rows, 2n]; without the label noise itself."""
     one_N, one_P, noise = (1.0 / features)[:, None, None], (1.0 / samples)[:, None, None], noise[:, None, None]
-    signal = of.zz * of.dV
+    top = of.zz * of.dV
     if part == "bias":
-        return signal
-    per_P = of.d2 * one_P
+        return top
     if part == "same_data":
-        return (signal + noise * per_P) / (1.0 - per_P)
-    mixed = of.zz * of.dD * one_N / (1.0 - of.d2 * one_N)
-    if part == "same_features":
-        return signal + mixed * of.v2
-    memory = per_P + mixed * of.dD * one_P
-    return (signal + mixed * of.v2 + noise * memory) / (1.0 - memory)
+        per_P = of.d2 * one_P
+        return (top + noise * per_P) / (1.0 - per_P)
+    # numerator and denominator times 1 - d2/N, so that one division does for both; in place, as they are large
+    below = of.d2 * -one_N
+    below += 1.0
+    mixed = of.zz * of.dD
+    mixed *= one_N
+    top *= below
+    top += mixed * of.v2
+    if part == "test":
+        mixed *= of.dD
+        memory = of.d2 * below
+        memory += mixed
+        memory *= one_P
+        below -= memory
+        if noise.any():
+            memory *= noise
+            top += memory
+    top /= below
+    return top
 
 
 def bilinear(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -108,9 +121,14 @@ def bilinear(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndar
 
 
 def gradients(
-    at: Renormalised, of: Pairs, features: np.ndarray, samples: np.ndarray, noise: np.ndarray
+    at: Renormalised,
+    of: Pairs,
+    features: np.ndarray,
+    samples: np.ndarray,
+    noise: np.ndarray,
+    by: Sequence[str] = ("features", "samples"),
 ) -> Mapping[str, np.ndarray]:
-    """Return the derivatives of s s' C_0 by ln N and ln P at fixed s, s' [batch, rows, 2n].
+    """Return the derivatives of s s' C_0 by ln N and ln P, or one of them, at fixed s, s' [batch, rows, 2n].
 
     z moves with N at fixed s by dz/d ln N = -(D/(N R_3)) delta/slope, and likewise with P.
     """
@@ -128,7 +146,8 @@ def gradients(
     C = correlation(of, features, samples, noise)
     z, zc = at.z[:, of.rows, None], full(at.z)[:, None, :]
     found = {}
-    for name, move in moves.items():
+    for name in by:
+        move = moves[name]
         a, b = move[:, of.rows, None], full(move)[:, None, :]
         dzz = a * zc + b * z
         ddD, ddV = (row * a + column * b for row, column in slopes)
@@ -148,7 +167,8 @@ def gradients(
 def _slopes(at: Renormalised, of: Pairs) -> list[tuple[np.ndarray, np.ndarray]]:
     """Derivatives of dD and dV by the row's z and by the column's z'."""
     found = []
-    for values, own, third in ((of.dD, at.dD, at.tD), (of.dV, at.dV, at.tV)):
+    curved = at.curvatures()
+    for values, own, third in ((of.dD, at.dD, curved[0]), (of.dV, at.dV, curved[1])):
         row = (values - own[:, of.rows, None]) * of.inverse
         column = (full(own)[:, None, :] - values) * of.inverse
         row[:, *of.same] = column[:, *of.same] = -third[:, of.rows][:, of.same[0]]

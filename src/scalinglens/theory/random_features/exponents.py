@@ -74,7 +74,7 @@ def exponents(source: float, capacity: float) -> Exponents:
         bias_features=data,
         early_features=(1 - width) / b,
         early_samples=(1 - data) / b,
-        gap=(2 - a) / b if a - 1 < 2 * b else (1 - 2 * b) / b,
+        gap=(2 - a) / b,
         compute=compute,
         compute_features=size,
         compute_time=1 - size,

@@ -22,7 +22,7 @@ __all__ = ["TheoryFrontier", "frontier"]
 _STEP = 1e-3  # of ln N, to difference exact slopes
 _EDGE = 1e-9
 _ANCHORS = 5
-_NEWTON = 3
+_NEWTON = 6
 _BALANCED = 1e-9  # d ln L/d ln N - d ln L/d ln t at the optimum
 
 
@@ -112,12 +112,20 @@ def frontier(spectrum: Spectrum, flops: Any, *, samples: float = np.inf, noise: 
 
     # ln N* is nearly linear in ln C: a few roots give the others to within Newton's reach
     order = np.unique(np.concatenate((np.linspace(logs.min(), logs.max(), _ANCHORS), logs[[0]])))
-    x = np.interp(logs, order, rooted(order)) if len(logs) > len(order) else rooted(logs)
-    for _ in range(_NEWTON if len(logs) > len(order) else 0):
-        x = np.clip(x - balance(x, logs) / slope_by_size(x), _EDGE, logs - _EDGE)
-    off = np.abs(balance(x, logs)) > _BALANCED
-    if off.any():
-        x[off] = rooted(logs[off])
+    if len(logs) > len(order):
+        x = np.interp(logs, order, rooted(order))
+        slope = slope_by_size(x)  # hardly moves on the way to the root
+        off = balance(x, logs)
+        for _ in range(_NEWTON):
+            if np.all(np.abs(off) <= _BALANCED):
+                break
+            x = np.clip(x - off / slope, _EDGE, logs - _EDGE)
+            off = balance(x, logs)
+        wrong = ~(np.abs(off) <= _BALANCED)
+        if wrong.any():
+            x[wrong] = rooted(logs[wrong])
+    else:
+        x = rooted(logs)
     here = solved(x, logs)
     # by the implicit function theorem, from exact slopes at neighbours in ln N and in ln C
     by_x = slope_by_size(x)

@@ -13,9 +13,10 @@ import pandas as pd
 from scalinglens.errors import TheoryError
 from scalinglens.numerics.contour import hyperbola
 from scalinglens.theory.random_features.correlations import PARTS, bilinear, correlation, gradients, pairs
-from scalinglens.theory.random_features.optimizers import GradientFlow, Optimizer, Rule, settled
+from scalinglens.theory.random_features.optimizers import GradientFlow, Optimizer, settled
 from scalinglens.theory.random_features.problem import RandomFeatures
 from scalinglens.theory.random_features.renormalised import edge_of, renormalise
+from scalinglens.theory.random_features.rules import Rule
 from scalinglens.theory.random_features.static import static_loss
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def solve(
         _no_bottleneck(problem, optimizer, times, inner, endless, store)
     finite = np.flatnonzero(~endless)
     if len(inner) and len(finite):
-        edge = float(edge_of(problem.spectrum, N[finite], P[finite]).max()) if optimizer.discrete else math.inf
+        edge = float(edge_of(problem.spectrum, N[finite], P[finite]).max()) if optimizer.needs_edge else math.inf
 
         def fill(configurations: np.ndarray, at: np.ndarray, precision: float) -> None:
             for rule in optimizer.rules(times[at], edge, precision):
@@ -217,8 +218,9 @@ class _Store:
         """Keep what was found where nothing was, or where it is more accurate."""
         where = np.ix_(problems, at)
         better = ~(self.values["error"][where] <= found["error"])
-        for name, kept in self.values.items():
-            kept[where] = np.where(better, found[name], kept[where])
+        for name, values in found.items():
+            kept = self.values[name]
+            kept[where] = np.where(better, values, kept[where])
 
 
 def _windows(times: np.ndarray, which: np.ndarray) -> list[np.ndarray]:
@@ -240,13 +242,13 @@ def solve_each(problem: RandomFeatures, times: np.ndarray, *, digits: float = DI
         digits: of the contour integral.
 
     Returns:
-        "test", and its logarithmic slopes "times", "features", "samples" [n].
+        "test", and its logarithmic slopes "times", "features" [n].
 
     Cost: a third of a millisecond each.
     """
     unit, ds = hyperbola(1.0, 1.0, digits)
     w = (np.exp(unit) * ds / unit)[:, None]
-    found = {name: np.empty(len(times)) for name in ("test", "times", "features", "samples")}
+    found = {name: np.empty(len(times)) for name in ("test", "times", "features")}
     step = max(1, _CHUNK // (2 * len(unit) ** 2))
     for start in range(0, len(times), step):
         block = slice(start, start + step)
@@ -257,8 +259,8 @@ def solve_each(problem: RandomFeatures, times: np.ndarray, *, digits: float = DI
         test = found["test"][block] = bilinear(C, w, w)[:, 0]
         moved = at.s[..., None] * w * t[:, None, None]
         found["times"][block] = 2 * bilinear(C, moved, w)[:, 0] / test
-        for name, matrix in gradients(at, of, N, P, noise).items():
-            found[name][block] = bilinear(matrix, w, w)[:, 0] / test
+        matrix = gradients(at, of, N, P, noise, by=("features",))["features"]
+        found["features"][block] = bilinear(matrix, w, w)[:, 0] / test
     return found
 
 
@@ -304,7 +306,8 @@ def _integrate(
             for name in PARTS[1:]:
                 add(name, correlation(of, N, P, noise, name), w[rows], w)
         if slopes:
-            add("slope_times", C, 2 * rule.s[rows, None] * w[rows], w)
+            if rule.moving is not None:
+                add("slope_times", C, 2 * (rule.moving / rule.s[:, None])[rows], w)
             for name, matrix in gradients(at, of, N, P, noise).items():
                 add(f"slope_{name}", matrix, w[rows], w)
     test = found["test"]
@@ -376,6 +379,10 @@ def checked_times(times: Any, optimizer: Optimizer) -> np.ndarray:
         raise TheoryError(f"times have shape {array.shape}; give a list of numbers")
     if not np.all(array >= 0):
         raise TheoryError(f"times must be zero or later, got {array[~(array >= 0)][0]:g}")
+    if np.any(array > optimizer.last):
+        raise TheoryError(
+            f"time {array.max():g} lies beyond the {optimizer.last:g} steps of the schedule; give a longer one, or earlier times"
+        )
     finite = array[np.isfinite(array)]
     if optimizer.discrete and np.any(finite != np.round(finite)):
         raise TheoryError(f"time {finite[finite != np.round(finite)][0]:g} is no number of steps; round it")

@@ -66,7 +66,7 @@ def transfer(
         found[np.ix_(endless, np.arange(len(eigenvalues)), inner)] = optimizer.filter(eigenvalues, times[inner]).T
     finite = np.flatnonzero(~endless)
     if len(inner) and len(finite):
-        edge = float(edge_of(problem.spectrum, N[finite], P[finite]).max()) if optimizer.discrete else math.inf
+        edge = float(edge_of(problem.spectrum, N[finite], P[finite]).max()) if optimizer.needs_edge else math.inf
         for rule in optimizer.rules(times[inner], edge, digits):
             at = renormalise(problem.spectrum, N[finite], P[finite], rule.s)
             H = (at.z / at.s)[:, None, :] / (at.z[:, None, :] + eigenvalues[:, None])
