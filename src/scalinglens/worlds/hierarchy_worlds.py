@@ -1,7 +1,7 @@
 """The random hierarchy model as sequences to be continued and as examples to be classified.
 
-Sentences of s^L symbols follow one another, each as likely as any other, so that the entropy rate is ln(sentences)/s^L. What comes
-next is exact: the symbols to the left of the path from the class to the next leaf are known, since no tuple belongs to two
+Sentences of s^L symbols follow one another, each as likely as any other, so that the entropy rate is ln(sentences)/s^L. What
+comes next is exact: the symbols left of the path from the class to the next leaf are known, since no tuple belongs to two
 symbols, and down the path
 
     P(child c of symbol a) ~ sum over the tuples of a that begin with the known symbols and go on with c
