@@ -84,7 +84,7 @@ def test_without_a_closed_form_it_is_that_of_every_draw(name, allocation, fix):
     """Costs read off splines and settled where the order of the draws is open, against one regret for each draw."""
     source = as_source(name)
     head = source.heads[0]
-    draws = head.values * np.exp(0.02 * np.random.default_rng(3).standard_normal((30, len(head.values))))
+    draws = head.values * np.exp(0.02 * np.random.default_rng(3).standard_normal((16, len(head.values))))
     budget = None if "tokens" in allocation else 1e23
     found = regret(replace(source, heads=(replace(head, draws=draws),)), allocation, budget, fix=fix)
     excess, costs = [], []
