@@ -96,6 +96,7 @@ def check_same(found: Path, undisturbed: Path) -> None:
     pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments_of_a_toy_sweep(toys, tmp_path, monkeypatch):
     monkeypatch.setenv("TOY_SECONDS", "0.3")
     assert json.loads(start(tmp_path / "toy-plain", "toy_trainer:train", 60).communicate()[0])["finished"] == 40

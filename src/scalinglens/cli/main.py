@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "runs": ("List", "read the runs of a store into one table"),
     "theory": ("Query", "solve models of scaling: curves, frontiers, exponents, checked by simulation"),
     "coordcheck": ("Coordcheck", "check that what a network computes keeps its size as it grows wider"),
+    "world": ("Shown", "worlds to learn: their complexity, exact floors, and samples as files"),
     "laws": ("Laws", "list the published laws, or show the card of one"),
     "data": ("Data", "list, fetch or check the public tables that published results rest on"),
 }

@@ -33,7 +33,17 @@ WORLDS: Mapping[str, Known] = {
     "kernel": Known("walks", "kernel", "walks on a complete graph whose log-weights have a power-law spectrum"),
     "ngram": Known("ngrams", "ngram", "the Markov chain of a text's n-grams, whose entropy rate is exact"),
     "text": Known("text", "text", "a text by bytes, characters or byte pairs"),
+    "hierarchy": Known(
+        "hierarchy_worlds", "hierarchy", "sentences of the random hierarchy model, whose floor is exact"
+    ),
     "tokens": Known("corpus", "tokens", "a file of tokens, such as one sampled from a trained model"),
+    "parity": Known("parity", "parity", "multitask sparse parity: skills of falling frequency (a task of vectors)"),
+    "hierarchy-classes": Known("hierarchy_worlds", "hierarchy_classes", "classes of the random hierarchy model (task)"),
+    "regression": Known(
+        "regression", "regression", "linear targets seen through random features, power-law spectrum (task)"
+    ),
+    "teacher": Known("teacher", "teacher", "what a random perceptron answers (task)"),
+    "digits": Known("digits", "digits", "1,797 handwritten digits of scikit-learn (task)"),
 }
 
 _SAYS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -73,7 +83,11 @@ def completed(kind: str, words: Mapping[str, Any]) -> dict[str, Any]:
                 f"world.{name} = {words[name]!r} is no word of the world {kind!r}{did_you_mean(name, defaults)}; "
                 f"it has {', '.join(defaults)}"
             )
-    return {name: _read(name, words.get(name, default), type(default)) for name, default in defaults.items()}
+    for name, default in defaults.items():
+        if default is inspect.Parameter.empty and name not in words:
+            raise WorldError(f"the world {kind!r} needs world.{name}")
+    types = {name: str if default is inspect.Parameter.empty else type(default) for name, default in defaults.items()}
+    return {name: _read(name, words.get(name, default), types[name]) for name, default in defaults.items()}
 
 
 def build(kind: str, **words: Any) -> Any:

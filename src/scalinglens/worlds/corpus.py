@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 
 from scalinglens.errors import WorldError, did_you_mean
+from scalinglens.files import written_whole
 from scalinglens.runs.published import sha256
 from scalinglens.worlds.checks import located, number, whole
 from scalinglens.worlds.complexity import measured
 from scalinglens.worlds.order import places
-from scalinglens.worlds.world import Description
+from scalinglens.worlds.world import Description, World
 
-__all__ = ["Corpus", "tokens"]
+__all__ = ["Corpus", "tokens", "write_sample"]
 
+_WRITTEN = 1 << 14  # sequences at once; a whole number of the blocks that worlds draw
 _KINDS = {"uint8": np.uint8, "uint16": np.uint16, "uint32": np.uint32, "int32": np.int32, "int64": np.int64}
 
 
@@ -131,6 +133,31 @@ def tokens(*, path: str, vocab: int = 0, reserved: float = 0.05, sha256: str = "
     return Corpus(
         name, int(claimed), array[:-held], array[-held:], known.get("entropy_rate"), known.get("entropy_error")
     )
+
+
+def write_sample(world: World, path: str, *, tokens: int, length: int, seed: int = 0) -> int:
+    """Write sequences of a world that `tokens` can read again, and return how many.
+
+    Args:
+        world: it. path: .npy, of int32 [sequences, length]; PATH.json beside it tells vocab, entropy rate and name.
+        tokens: at least as many. length: of a sequence. seed: of the sample.
+
+    Raises:
+        OutputError: the disk refuses.
+    """
+    whole("length", length, 1)
+    count = -(-tokens // length)
+    world.sample(1, length=length, seed=seed)  # complains before a file is made
+    with written_whole(path) as part, open(part, "wb") as stream:
+        header = {"descr": "<i4", "fortran_order": False, "shape": (count, length)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for first in range(0, count, _WRITTEN):
+            many = min(_WRITTEN, count - first)
+            stream.write(world.sample(many, length=length, seed=seed, first=first).astype("<i4").tobytes())
+    facts = {"schema": 1, "name": world.name, "vocab": world.vocab, "entropy_rate": world.entropy_rate, "seed": seed}
+    with written_whole(f"{path}.json") as part:
+        part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    return count
 
 
 def _digest(place: Path, wanted: str) -> str:

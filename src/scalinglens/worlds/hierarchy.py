@@ -77,7 +77,7 @@ class Hierarchy:
         """The least loss that can be reached, in nats: zero, since the input tells its class."""
         return 0.0
 
-    def sample(self, count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def sample(self, count: int, *, seed: int | np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return inputs [count, s^L] and their classes [count], every input equally likely.
 
         >>> x, y = random_hierarchy(vocab=4, synonyms=2, levels=3, seed=1).sample(100, seed=2)
@@ -129,22 +129,29 @@ class Hierarchy:
             )
         if symbols.size and not (symbols.min() >= 0 and symbols.max() < self.vocab):
             raise WorldError(f"inputs hold symbols {symbols.min()} to {symbols.max()}; there are 0 to {self.vocab - 1}")
-        place = self.vocab ** np.arange(self.branching)
         for level in reversed(range(self.levels)):
-            rules = self.rules[level]
-            codes = (rules @ place).ravel()
-            order = np.argsort(codes)
-            asked = symbols.reshape(len(symbols), -1, self.branching) @ place
-            at = np.minimum(np.searchsorted(codes[order], asked), len(codes) - 1)
-            found = order[at]
-            wrong = codes[found] != asked
-            if wrong.any():
-                row = int(np.argwhere(wrong)[0][0])
-                raise WorldError(
-                    f"input {row} holds a tuple that no rule of level {level + 1} makes; it is not of this world"
-                )
-            symbols = found // self.synonyms
+            symbols = self.parents(symbols.reshape(len(symbols), -1, self.branching), level)
         return symbols[:, 0]
+
+    def parents(self, tuples: np.ndarray, level: int) -> np.ndarray:
+        """Return the symbol of each tuple [count, n, s] that the rules of a level replace: [count, n].
+
+        Raises:
+            WorldError: a tuple that no rule makes.
+        """
+        place = self.vocab ** np.arange(self.branching)
+        codes = (self.rules[level] @ place).ravel()
+        order = np.argsort(codes)
+        asked = tuples @ place
+        at = np.minimum(np.searchsorted(codes[order], asked), len(codes) - 1)
+        found = order[at]
+        wrong = codes[found] != asked
+        if wrong.any():
+            row = int(np.argwhere(wrong)[0][0])
+            raise WorldError(
+                f"input {row} holds a tuple that no rule of level {level + 1} makes; it is not of this world"
+            )
+        return found // self.synonyms
 
 
 def random_hierarchy(

@@ -65,6 +65,7 @@ def sweep(count, seed):
     return np.mean(shares)
 
 
+@pytest.mark.slow
 def test_a_hundred_and_fifty_problems():
     assert sweep(150, 0) > 0.85  # losses that are known to six digits; of the others many are below 1e-12 of the first
 

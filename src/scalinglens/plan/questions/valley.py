@@ -73,7 +73,7 @@ def lowest_of_two(
     Cost: about 10 evaluations of arrays of 1,000 points for each function.
 
     >>> x, y = lowest_of_two(lambda x, y: np.log(x * y) ** 2 + 0.1 * np.log(x / 4) ** 2, (1e-3, 1e6), (1e-3, 1e3), 1)
-    >>> round(x[0], 6), round(y[0], 6)
+    >>> round(float(x[0]), 6), round(float(y[0]), 6)
     (4.0, 0.25)
     """
     whole = np.log(np.array([first, second]))
