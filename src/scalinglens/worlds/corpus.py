@@ -148,13 +148,12 @@ def write_sample(world: World, path: str, *, tokens: int, length: int, seed: int
     whole("length", length, 1)
     count = -(-tokens // length)
     world.sample(1, length=length, seed=seed)  # complains before a file is made
-    with written_whole(path) as part:
-        with open(part, "wb") as stream:
-            header = {"descr": "<i4", "fortran_order": False, "shape": (count, length)}
-            np.lib.format.write_array_header_1_0(stream, header)
-            for first in range(0, count, _WRITTEN):
-                many = min(_WRITTEN, count - first)
-                stream.write(world.sample(many, length=length, seed=seed, first=first).astype("<i4").tobytes())
+    with written_whole(path) as part, open(part, "wb") as stream:
+        header = {"descr": "<i4", "fortran_order": False, "shape": (count, length)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for first in range(0, count, _WRITTEN):
+            many = min(_WRITTEN, count - first)
+            stream.write(world.sample(many, length=length, seed=seed, first=first).astype("<i4").tobytes())
     facts = {"schema": 1, "name": world.name, "vocab": world.vocab, "entropy_rate": world.entropy_rate, "seed": seed}
     with written_whole(f"{path}.json") as part:
         part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
