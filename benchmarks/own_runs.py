@@ -64,7 +64,7 @@ def transfer(frame: pd.DataFrame) -> dict[str, Any]:
         for width, part in runs.groupby("width"):
             mean = part.groupby("learning_rate")["excess"].mean()
             rate, inside = optimum(mean.index.to_numpy(), mean.to_numpy())
-            widths[str(width)] = {
+            widths[str(int(width))] = {
                 "best": rate,
                 "inside": inside,
                 "excess": float(mean.min()),
@@ -208,14 +208,17 @@ def draw_floor(found: dict[str, Any]) -> None:
     widths = sorted(points["width"].unique())
     for shade, width in zip(np.linspace(0.1, 0.9, len(widths)), widths, strict=True):
         color, part = plt.get_cmap("viridis")(1 - shade), points[points["width"] == width]
-        low = found["floors"][str(width)]["excess"]
-        axis.loglog(part["tokens"], part["excess"], "o", ms=4.5, color=color, label=f"width {width}")
+        low = found["floors"][str(int(width))]["excess"]
+        axis.loglog(part["tokens"], part["excess"], "o", ms=4.5, color=color, label=f"width {int(width)}")
         axis.plot(grid, low + found["B"] * (grid / M) ** -found["beta"], "-", lw=1, color=color)
         axis.axhline(low, ls=":", lw=0.8, color=color)
-    axis.set(xlabel="training tokens", ylabel="excess over the entropy [nats/token]", xlim=(grid[0], grid[-1]))
+    axis.set(xlabel="training tokens", ylabel="excess over the entropy [nats/token]")
+    axis.set(xlim=(grid[0], 1.1e7), ylim=(8e-3, 0.3))
+    axis.set_xticks([2.5e5, 5e5, 1e6, 2e6, 4e6], ["250k", "500k", "1M", "2M", "4M"])
+    axis.set_xticks([], minor=True)
     axis.set_title("floor(d) computed (dotted), two numbers fitted", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(frameon=False, fontsize=8, loc="right")
     figure.savefig(HOME / "docs" / "floor.png", dpi=150)
 
 

@@ -28,16 +28,16 @@ READ = """
 import sys, time
 from scalinglens.runs import read_runs  # the import is not the store's time
 import pandas, pyarrow.parquet
-began = time.perf_counter()
+began, busy = time.perf_counter(), time.process_time()
 runs = read_runs(sys.argv[1])
-print(len(runs), time.perf_counter() - began)
+print(len(runs), time.perf_counter() - began, time.process_time() - busy)
 """
 LIST = """
 import sys, time
 from scalinglens.sweep.store import open_store
-began = time.perf_counter()
+began, busy = time.perf_counter(), time.process_time()
 found = open_store(sys.argv[1]).finished()
-print(len(found), time.perf_counter() - began)
+print(len(found), time.perf_counter() - began, time.process_time() - busy)
 """
 
 
@@ -63,10 +63,11 @@ def fill(folder: Path, first: int, last: int) -> None:
         write_record(place, Record(one.hash, "finished", summary, one.flat(), curve, one.to_toml(), {"threads": 1}))
 
 
-def timed(code: str, folder: Path) -> tuple[int, float]:
+def timed(code: str, folder: Path) -> tuple[int, float, float]:
+    """Return how many runs were found, the seconds that took, and those of the processor."""
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
-    count, seconds = done.stdout.split()
-    return int(count), float(seconds)
+    count, seconds, busy = done.stdout.split()
+    return int(count), float(seconds), float(busy)
 
 
 def main() -> None:
@@ -79,19 +80,23 @@ def main() -> None:
         behind = (folder / "index" / "table.parquet").read_bytes()  # the table before the last 100 runs
         fill(folder, count - 100, count)
         seconds: dict[str, list[float]] = {"list": [], "first": [], "again": [], "grown": []}
+        busy_seconds: dict[str, list[float]] = {name: [] for name in seconds}
         for _ in range(ROUNDS):
             shutil.rmtree(folder / "index")
             for name, code in (("list", LIST), ("first", READ), ("again", READ), ("grown", READ)):
                 if name == "grown":
                     (folder / "index" / "table.parquet").write_bytes(behind)
-                found, took = timed(code, folder)
+                found, took, busy = timed(code, folder)
                 assert found == count
                 seconds[name].append(took)
+                busy_seconds[name].append(busy)
     finally:
         shutil.rmtree(folder.parent)
     medians = {name: float(np.median(each)) for name, each in seconds.items()}
+    busy = {name: float(np.median(each)) for name, each in busy_seconds.items()}
     outcome = {
         "suite": "store", "runs": count, "seconds": medians, "all_seconds": seconds,
+        "processor_seconds": busy,
         "commit": commit(), "machine": machine(),
     }  # fmt: skip
     RESULTS.mkdir(exist_ok=True)
@@ -101,7 +106,7 @@ def main() -> None:
         ("list", "their names"), ("first", "their table, from the runs"), ("again", "their table, from the one beside them"),
         ("grown", "their table, 100 runs behind"),
     ):  # fmt: skip
-        print(f"  {says:<40}{medians[name]:8.3f} s")
+        print(f"  {says:<40}{medians[name]:8.3f} s, {busy[name]:.3f} s of the processor")
 
 
 if __name__ == "__main__":

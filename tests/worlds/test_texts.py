@@ -1,4 +1,4 @@
-"""Texts, files of tokens, chains of n-grams: what goes in comes out in an order that any chunking shares; brute force."""
+"""Texts, files of tokens and chains of n-grams: what goes in comes out, in any chunking; entropies by brute force."""
 
 import gzip
 import json

@@ -26,7 +26,8 @@ class Shown:
     """A world, and what is wanted of it.
 
     Attributes:
-        world: a `World` or a `Task`. sample: tokens to write. output: .npy. length: tokens of a sequence. seed: of the sample.
+        world: a `World` or a `Task`. sample: tokens or examples to write. output: .npy.
+        length: of a sequence, in tokens. seed: of the sample.
         floor: widths whose floor is wanted. json: whether to print JSON.
     """
 

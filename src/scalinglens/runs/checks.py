@@ -315,15 +315,16 @@ def _order(frame: pd.DataFrame, columns: Columns) -> list[str]:
                 f"{change.max():.1%}; a plain power law cannot follow that"
             )
     if "steps" in columns and "run" in columns:
-        for name, group in frame.groupby("run", sort=False):
-            back = np.diff(group["steps"].to_numpy()) < 0
-            if back.any():
-                row = int(group.index[int(back.argmax()) + 1])
-                found.append(
-                    f"steps of run {name} go back at row {row} of those kept: the log of a resumed run, or several "
-                    "runs of one name"
-                )
-                break
+        code = pd.factorize(frame["run"])[0]  # -1 where there is no name; numbered as they come
+        order = np.argsort(code, kind="stable")
+        steps = frame["steps"].to_numpy()[order]
+        back = (np.diff(steps) < 0) & (np.diff(code[order]) == 0) & (code[order][1:] >= 0)
+        if back.any():
+            row = int(order[int(back.argmax()) + 1])
+            found.append(
+                f"steps of run {frame['run'].iloc[row]} go back at row {row} of those kept: the log of a resumed run, or "
+                "several runs of one name"
+            )
     return found
 
 
