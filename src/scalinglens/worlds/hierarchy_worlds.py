@@ -146,7 +146,7 @@ class Classes:
         symbols, labels = drawn(
             lambda rng: self.rules.sample(BLOCK, seed=rng), count, seed=seed, first=first, held_out=held_out
         )
-        return np.eye(self.rules.vocab, dtype=np.float32)[symbols].reshape(count, -1), labels.astype(np.int64)
+        return np.eye(self.rules.vocab, dtype=np.float32)[symbols].reshape(count, self.inputs), labels.astype(np.int64)
 
     def describe(self) -> Description:
         """Return sizes, and how many samples are asked for."""
