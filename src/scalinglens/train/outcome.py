@@ -52,9 +52,11 @@ def outcome_of(
     diverged = not np.all(np.isfinite(curve["loss"]))
     curve = curve.loc[np.isfinite(curve["loss"].to_numpy())].reset_index(drop=True)
     tokens = how.steps * how.batch * how.sequence_length
-    last = {name: float("nan") for name in ("loss", "excess", "train_loss")}
+    # the loss of the last batch has a name of its own: a table holds one column that could be the loss
+    ends = {"loss": "loss", "excess": "excess", "batch_loss": "train_loss"}
+    last = dict.fromkeys(ends, float("nan"))
     if len(curve) and not diverged:
-        last = {name: float(curve[name].to_numpy()[-1]) for name in last}
+        last = {name: float(curve[column].to_numpy()[-1]) for name, column in ends.items()}
     if task:
         unit = "nats/example" if world.kind == "classification" else "squared error"
         facts = {"floor": world.floor, "inputs": world.inputs, "outputs": world.outputs, "loss_unit": unit}
