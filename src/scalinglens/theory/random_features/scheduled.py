@@ -81,7 +81,7 @@ class ScheduledDescent:
         first, beyond = 0, len(order)
         while first < beyond:
             middle = (first + beyond) // 2
-            if self._is_late(times[order[middle:]], top, edge, digits):
+            if top > 0 and self._is_late(times[order[middle:]], top, edge, digits):
                 beyond = middle
             else:
                 first = middle + 1
