@@ -33,7 +33,7 @@ M = 1e6
 
 
 def runs_of(frame: pd.DataFrame, world: str, parameterization: str = "mup") -> pd.DataFrame:
-    """Finished runs on a world, without those of the transfer study's learning rates if it has others."""
+    """Finished runs on a world whose name begins so."""
     kept = frame[frame["world"].str.startswith(world) & (frame["parameterization"] == parameterization)]
     return kept[np.isfinite(kept["loss"])]
 

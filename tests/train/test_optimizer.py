@@ -32,9 +32,7 @@ def by_torch(make, seed, how):
         rule = net.table.rules[role]
         decay = how.weight_decay if rule.decays else 0.0
         rate = how.learning_rate * rule.rate
-        groups.append(
-            {"params": [net.weights[name.replace(".", "_")]], "weight_decay": decay, "lr": rate, "peak": rate}
-        )
+        groups.append({"params": [net.weights[name]], "weight_decay": decay, "lr": rate, "peak": rate})
     optimizer = make(groups)
     norms = []
     for step, factor in enumerate(FACTORS):
@@ -86,5 +84,5 @@ def test_sgd_decays_as_adamw_does():
     optimizer = Optimizer(net, [Training(optimizer="sgd", learning_rate=0.1, weight_decay=0.5)])
     optimizer.step([torch.zeros_like(w) for w in optimizer.weights], 1.0)
     for name, role in net.roles.items():
-        rule, key = net.table.rules[role], name.replace(".", "_")
-        torch.testing.assert_close(net.weights[key], before[key] * (1 - 0.05 * rule.rate * rule.decays))
+        rule = net.table.rules[role]
+        torch.testing.assert_close(net.weights[name], before[name] * (1 - 0.05 * rule.rate * rule.decays))

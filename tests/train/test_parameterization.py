@@ -21,7 +21,7 @@ def trained(table, learning_rate, steps=8):
     model = Model(width=16, zero_head=False)
     net = Transformer(model, Parameterization("mup", base_width=8), vocab=11, length=8, seeds=(0,)).double()
     for name, role in net.roles.items():
-        net.weights[name.replace(".", "_")].data *= table.rules[role].std / net.table.rules[role].std
+        net.weights[name].data *= table.rules[role].std / net.table.rules[role].std
     net.table = table
     how = Training(learning_rate=learning_rate, epsilon=1e-30, weight_decay=0.0, clip=0.0)
     optimizer, losses = Optimizer(net, [how]), []

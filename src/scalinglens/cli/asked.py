@@ -6,15 +6,17 @@ import functools
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from tyro.conf import arg
 
+from scalinglens.cli.options import parsed
+from scalinglens.errors import OptionError, did_you_mean
 from scalinglens.files import PICTURES, check_writable
 
-__all__ = ["Listed", "Query", "asked", "listed", "shown"]
+__all__ = ["Listed", "Query", "asked", "chosen", "listed", "shown", "signed"]
 
 Flag = Annotated[bool, arg(help_behavior_hint="")]
 
@@ -66,6 +68,20 @@ def listed(command: str, names: Mapping[str, str]) -> Callable[..., Listed]:
     return names_of
 
 
+def chosen(command: str, noun: str, names: Mapping[str, str], words: Sequence[str]) -> str | Listed:
+    """Return the name that the words after a command begin with, or the list of names where they ask for it.
+
+    Raises:
+        OptionError: no such name.
+    """
+    first = words[0] if words else f"{noun}s"
+    if first in (f"{noun}s", "-h", "--help", "--json"):
+        return parsed(listed(command, names), command, words if first == "--json" else words[1:])
+    if first not in names:
+        raise OptionError(f'there is no {noun} "{first}"{did_you_mean(first, names)}; scalinglens {command} lists them')
+    return first
+
+
 def asked(function: Callable[..., Any]) -> Callable[..., Query]:
     """Return a function with two more options, plot and json, for the command line to read."""
     signature = inspect.signature(function, eval_str=True)
@@ -88,9 +104,14 @@ def asked(function: Callable[..., Any]) -> Callable[..., Query]:
         inspect.Parameter("plot", keyword, default="", annotation=Annotated[str, drawn]),
         inspect.Parameter("json", keyword, default=False, annotation=Annotated[bool, printed]),
     ]
-    command.__signature__ = signature.replace(parameters=own, return_annotation=Query)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in own}
-    del command.__wrapped__
+    return signed(command, signature.replace(parameters=own, return_annotation=Query))
+
+
+def signed(command: Callable[..., Any], signature: inspect.Signature) -> Callable[..., Any]:
+    """Return a wrapped function with a signature of its own, which the command line reads."""
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    del command.__wrapped__  # type: ignore[attr-defined]
     return command
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scalinglens.fit import Fit
-    from scalinglens.runs import Runs
 
 __all__ = ["Demo", "own_runs", "parse"]
 
@@ -36,6 +35,7 @@ LADDER = (
     (56, 400_000),
     (80, 300_000),
 )  # (width, tokens), none in the table
+COLUMNS = ("params", "tokens", "loss", "width", "learning_rate", "seed", "run")  # of runs.csv
 BOOT = 1000
 LEVEL = 0.9
 
@@ -66,12 +66,13 @@ class Demo:
         screen = sys.stderr if self.json else sys.stdout
 
         from scalinglens.fit import fit
+        from scalinglens.runs import read_runs
 
-        runs = _table()
+        runs = read_runs(own_runs(), loss="excess", where=WHERE)
         with bar("fitting") as progress:
             # that one horizon of a width has several seeds is the plan here, not a sign of a misread table
             result = fit(replace(runs, warnings=()), LAW, boot=BOOT, level=LEVEL, seed=self.seed, progress=progress)
-        _write(folder / "runs.csv", runs.frame)
+        _write(folder / "runs.csv", runs.frame.filter(items=COLUMNS))
         result.save(folder / "fit.json")
         with bar("drawing"):
             result.plot(folder / "fit.png")
@@ -111,15 +112,6 @@ def own_runs() -> Path:
     raise OptionError(
         "the project's own runs (data/runs.parquet) are not there; install the package again, or use a checkout"
     )
-
-
-def _table() -> Runs:
-    """The runs on the kernel at one learning rate; their loss is the excess over the entropy."""
-    from scalinglens.runs import read_runs
-
-    runs = read_runs(own_runs(), loss="excess", where=WHERE)
-    names = ["params", "tokens", "loss", "width", "learning_rate", "seed", "run"]
-    return read_runs(runs.frame[names])
 
 
 def _trained(seed: int) -> pd.DataFrame:

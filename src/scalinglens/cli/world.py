@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 from tyro.conf import arg
 
-from scalinglens.cli.asked import Flag, Listed, listed
+from scalinglens.cli.asked import Flag, Listed, chosen, signed
 from scalinglens.cli.options import parsed
-from scalinglens.errors import OptionError, QuantityError, did_you_mean
+from scalinglens.errors import OptionError, QuantityError
 from scalinglens.files import check_writable
 from scalinglens.quantities import parse_quantity
-from scalinglens.worlds.catalogue import WORLDS, completed, maker
+from scalinglens.worlds.catalogue import WORLDS, build, maker
 
 __all__ = ["Shown", "parse"]
 
@@ -77,13 +77,8 @@ class Shown:
 
 def parse(words: Sequence[str]) -> Shown | Listed:
     """Read the words after `scalinglens world`; without a world they are listed."""
-    first = words[0] if words else "worlds"
-    if first in ("worlds", "-h", "--help", "--json"):
-        rest = words if first == "--json" else words[1:]
-        return parsed(listed("world", {name: known.says for name, known in WORLDS.items()}), "world", rest)
-    if first not in WORLDS:
-        raise OptionError(f'there is no world "{first}"{did_you_mean(first, WORLDS)}; scalinglens world lists them')
-    return parsed(_command(first), f"world {first}", words[1:])
+    first = chosen("world", "world", {name: known.says for name, known in WORLDS.items()}, words)
+    return first if isinstance(first, Listed) else parsed(_command(first), f"world {first}", words[1:])
 
 
 def _command(kind: str) -> Callable[..., Shown]:
@@ -100,8 +95,9 @@ def _command(kind: str) -> Callable[..., Shown]:
         if own["output"]:
             check_writable(own["output"], (".npy",))
         widths = tuple(_count("--floor", part) for part in own["floor"].split(",")) if own["floor"] else ()
-        world = function(**completed(kind, given))
-        return Shown(world, sample, own["output"], own["length"], own["sample_seed"], widths, own["json"])
+        return Shown(
+            build(kind, **given), sample, own["output"], own["length"], own["sample_seed"], widths, own["json"]
+        )
 
     # whole numbers may be written as 10k, so they are read as text and checked by the catalogue
     options = [
@@ -127,10 +123,7 @@ def _command(kind: str) -> Callable[..., Shown]:
             ("json", False, Annotated[Flag, arg(help="Print JSON and nothing else on stdout.")]),
         )
     ]  # fmt: skip
-    command.__signature__ = signature.replace(parameters=options, return_annotation=Shown)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in options}
-    del command.__wrapped__
-    return command
+    return signed(command, signature.replace(parameters=options, return_annotation=Shown))
 
 
 _METAVARS = {int: "NUMBER", float: "NUMBER", str: "TEXT"}

@@ -136,6 +136,7 @@ class _Drive:
     options: Mapping[str, Any]
     retries: int
     tasks: list[_Task]
+    work: Mapping[str, float]  # run -> what it costs over others
     done: dict[str, str] = field(default_factory=dict)  # run -> finished or diverged
     failures: dict[str, dict[str, Any]] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
@@ -177,11 +178,11 @@ def run_sweep(
     except OSError as problem:
         reason = problem.strerror or problem
         raise OutputError(f"cannot write in {store.place.url}: {reason}; name another folder with --store") from None
-    tasks = [_Task(group, sum(map(_work, group.experiments))) for group in sweep.groups]
+    work = {one.hash: _work(one) for one in sweep.experiments}
+    tasks = [_Task(group, sum(work[run] for run in group.runs)) for group in sweep.groups]
     tasks.sort(key=lambda task: -task.work)  # the longest first, so that none is left alone at the end
-    drive = _Drive(
-        sweep, store, executor, {"device": device, "trainer": trainer, **options}, retries, tasks
-    )  # fmt: skip
+    options = {"device": device, "trainer": trainer, **options}
+    drive = _Drive(sweep, store, executor, options, retries, tasks, work)
     try:
         _drive(drive, show)
     finally:
@@ -277,12 +278,13 @@ def _look(drive: _Drive) -> None:
     first = not drive.done
     there = drive.store.finished()
     for task in drive.tasks:
-        new = [one for one in task.group.experiments if one.hash in there and one.hash not in drive.done]
-        for one in new:
-            drive.done[one.hash] = str(drive.store.status(one.hash)["status"])
-            drive.failures.pop(one.hash, None)
+        for run in task.group.runs:
+            if run not in there or run in drive.done:
+                continue
+            drive.done[run] = str(drive.store.status(run)["status"])
+            drive.failures.pop(run, None)
             if not first:
-                drive.gained += _work(one)
+                drive.gained += drive.work[run]
         if all(run in drive.done for run in task.group.runs):
             task.settled = True
     drive.at_work = tuple(drive.store.running())
@@ -290,9 +292,8 @@ def _look(drive: _Drive) -> None:
 
 def _progress(drive: _Drive) -> Progress:
     ours = {run for task in drive.tasks if task.token for run in task.group.runs} - drive.done.keys()
-    all_runs = {one.hash for one in drive.sweep.experiments}
-    others = {run for beat in drive.at_work for run in beat["runs"]} & all_runs - ours - drive.done.keys()
-    work = {one.hash: _work(one) for one in drive.sweep.experiments}
+    work = drive.work
+    others = {run for beat in drive.at_work for run in beat["runs"]} & work.keys() - ours - drive.done.keys()
     part = sum(
         work.get(run, 0.0) * beat["step"] / beat["steps"]
         for beat in drive.at_work

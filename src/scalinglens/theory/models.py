@@ -6,67 +6,57 @@ and their help from the docstring.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scalinglens.errors import TheoryError, did_you_mean
+from scalinglens.errors import TheoryError
+from scalinglens.named import Named, named
 
 if TYPE_CHECKING:
     from scalinglens.theory.answer import Answer
 
-__all__ = ["MODELS", "Model", "model"]
+__all__ = ["MODELS", "model"]
 
 
-@dataclass(frozen=True)
-class Model:
-    """Where a model is answered: module and function below `scalinglens.theory`, and what it says, in a line."""
-
-    module: str
-    function: str
-    says: str
-
-
-MODELS: Mapping[str, Model] = {
-    "random-features": Model(
+MODELS: Mapping[str, Named] = {
+    "random-features": Named(
         "random_features.commands",
         "random_features",
         "losses of random features over time, N and P: the dynamical model",
     ),
-    "frontier": Model("random_features.commands", "frontier", "the dynamical model's best size at each compute"),
-    "early-stopping": Model(
+    "frontier": Named("random_features.commands", "frontier", "the dynamical model's best size at each compute"),
+    "early-stopping": Named(
         "random_features.commands", "early_stopping", "when to stop it, or how much weight decay to take instead"
     ),
-    "exponents": Model("random_features.commands", "exponents", "its exponents by regime, and those of its relatives"),
-    "joint-data-model": Model(
+    "exponents": Named("random_features.commands", "exponents", "its exponents by regime, and those of its relatives"),
+    "joint-data-model": Named(
         "relatives", "joint_data_model", "random features at any size, data and ridge: the planar limit"
     ),
-    "regimes": Model("relatives", "regimes", "local exponents of the four regimes of size and data"),
-    "manifold": Model("relatives", "manifold", "exponent from the dimension of the data, given or estimated"),
-    "information": Model("relatives", "information", "information bound, and the best split of compute"),
-    "scale-time": Model(
+    "regimes": Named("relatives", "regimes", "local exponents of the four regimes of size and data"),
+    "manifold": Named("relatives", "manifold", "exponent from the dimension of the data, given or estimated"),
+    "information": Named("relatives", "information", "information bound, and the best split of compute"),
+    "scale-time": Named(
         "scale_time_commands", "scale_time", "whether size and time are one resource for random subspaces"
     ),
-    "collapse": Model("scale_time_commands", "collapse", "whether size and time are one resource in your runs"),
-    "linear-gd": Model(
+    "collapse": Named("scale_time_commands", "collapse", "whether size and time are one resource in your runs"),
+    "linear-gd": Named(
         "scale_time_commands", "linear_gd", "linear regression by gradient flow: double descent in closed form"
     ),
-    "hutter": Model("quanta", "hutter", "learning curve of a memoriser on a Zipf tail"),
-    "quanta": Model("quanta", "quanta", "the quantization model: loss over capacity and data"),
-    "hierarchy": Model("hierarchy", "hierarchy", "samples that the random hierarchy model asks for, deep and shallow"),
-    "learning-curve": Model(
+    "hutter": Named("quanta", "hutter", "learning curve of a memoriser on a Zipf tail"),
+    "quanta": Named("quanta", "quanta", "the quantization model: loss over capacity and data"),
+    "hierarchy": Named("hierarchy", "hierarchy", "samples that the random hierarchy model asks for, deep and shallow"),
+    "learning-curve": Named(
         "learning_curve_command", "learning_curve", "losses of students of your own data, from its measured spectrum"
     ),
-    "evidence": Model(
+    "evidence": Named(
         "evidence_command", "evidence", "which model the data favour, from how each next example is predicted"
     ),
-    "trajectories": Model(
+    "trajectories": Named(
         "trajectories_command",
         "trajectories",
         "tokens that fall, stagnate or rise over training, compared across sizes",
     ),
-    "value-network": Model(
+    "value-network": Named(
         "value_network_command", "value_network", "what one base learned, put on top of bases of other sizes"
     ),
 }
@@ -81,7 +71,4 @@ def model(name: str) -> Callable[..., Answer]:
     >>> model("frontier").__name__
     'frontier'
     """
-    if name not in MODELS:
-        raise TheoryError(f'there is no model "{name}"{did_you_mean(name, MODELS)}; there are {", ".join(MODELS)}')
-    known = MODELS[name]
-    return getattr(importlib.import_module(f"scalinglens.theory.{known.module}"), known.function)
+    return named("model", name, MODELS, package="scalinglens.theory", error=TheoryError)

@@ -17,6 +17,7 @@ from typing import Any
 from scalinglens.errors import ExperimentError
 from scalinglens.train.loop import Progress, advance, evaluation_steps, outcomes, placed, shared
 from scalinglens.train.outcome import Outcome
+from scalinglens.train.schedule import decay_steps, warmup_steps
 from scalinglens.train.settings import Settings
 from scalinglens.train.subject import Subject
 from scalinglens.worlds.world import Task, World
@@ -40,11 +41,11 @@ def branch_settings(settings: Settings, horizons: Sequence[int]) -> list[Setting
     if not horizons:
         raise ExperimentError("there is no horizon to train to; give the tokens of one at least")
     longest = replace(how, tokens=max(horizons)).steps
-    warm = max(1, round(how.warmup * longest)) if how.warmup else 0
+    warm = warmup_steps(how, longest)
     found = []
     for tokens in horizons:
         steps = replace(how, tokens=tokens).steps
-        if warm > steps - _tail(how.decay, steps):
+        if warm > steps - decay_steps(how, steps):
             raise ExperimentError(
                 f"a horizon of {tokens:,} tokens ({steps} steps) begins to decay before the warm-up of {warm} steps has ended; "
                 "leave it out, or shorten training.warmup"
@@ -87,7 +88,7 @@ def train_branches(
     done, spent, longest = 0, 0.0, max(lengths)
     for number in sorted(range(len(horizons)), key=lambda n: lengths[n]):
         mine, steps, started = [of[number] for of in branches], lengths[number], time.monotonic()
-        start = steps - _tail(trunk[0].training.decay, steps)
+        start = steps - decay_steps(trunk[0].training, steps)
         on_the_way = {stop for each in stops for stop in each}
         advance(subject, trunk, rows, range(done, start), steps=longest, stops=on_the_way, progress=progress)
         done = start
@@ -99,8 +100,3 @@ def train_branches(
         results[number] = outcomes(world, mine, own, subject, spent + time.monotonic() - started)
         subject.optimizer.load(kept, start)
     return [results[number] for number in range(len(horizons))]
-
-
-def _tail(decay: float, steps: int) -> int:
-    """Steps of the decay, as in schedule.py."""
-    return max(1, round(decay * steps))

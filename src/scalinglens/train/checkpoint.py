@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ import torch
 from torch import Tensor
 
 from scalinglens.files import written_whole
+from scalinglens.train.optimizer import Optimizer
 
-__all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
+__all__ = ["Checkpoint", "Journal", "read_checkpoint", "write_checkpoint"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,49 @@ def read_checkpoint(path: Path, owner: str, *, keep: bool = False) -> tuple[Chec
         None,
         f"the checkpoint {path.name} is not used, for {found}; it is kept as {aside.name} and the training begins anew",
     )
+
+
+class Journal:
+    """What a training has done so far, and its file: evaluations, steps and time, from which it goes on if it is interrupted.
+
+    Args:
+        path: of the checkpoint; None keeps nothing. owner: the training. every: seconds between two writings.
+
+    Attributes:
+        begin: steps that were taken before. rows: evaluations, to be appended to.
+    """
+
+    def __init__(self, path: Path | None, owner: str, every: float) -> None:
+        self.path, self.owner, self.every = path, owner, every
+        self.begin = 0
+        self.rows: list[dict[str, Any]] = []
+        self._spent = 0.0
+        self._started = self._saved = time.monotonic()
+
+    def resume(self, optimizer: Optimizer, *, keep: bool = False) -> None:
+        """Go on from the file if there is one, and start the clock; `keep` as in `read_checkpoint`."""
+        found = read_checkpoint(self.path, self.owner, keep=keep)[0] if self.path is not None else None
+        if found is not None:
+            self.begin, self._spent, self.rows = (found.facts[name] for name in ("steps", "seconds", "rows"))
+            optimizer.load(found.tensors, self.begin)
+        self._started = self._saved = time.monotonic()
+
+    def save(self, optimizer: Optimizer, step: int) -> None:
+        """Write the file if it is time to, after so many steps."""
+        if self.path is not None and time.monotonic() - self._saved > self.every:
+            facts = {"steps": step, "seconds": self.seconds, "rows": self.rows}
+            write_checkpoint(self.path, self.owner, optimizer.state(), facts)
+            self._saved = time.monotonic()
+
+    def end(self) -> None:
+        """Remove the file: there is nothing left to go on with."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    @property
+    def seconds(self) -> float:
+        """Spent on the training, interruptions not counted."""
+        return self._spent + time.monotonic() - self._started
 
 
 def _opened(path: Path, owner: str) -> Checkpoint | str:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from scalinglens.train.settings import Settings
+from scalinglens.worlds.streams import BLOCK
 from scalinglens.worlds.world import Task, World
 
 __all__ = ["Batches"]
-
-AHEAD = 2048  # samples drawn at once; worlds draw their random numbers in blocks of as many
 
 Draw = Callable[[int, int, int], tuple[np.ndarray, ...]]
 
@@ -41,12 +40,12 @@ class Batches:
 
     def _new(self, member: int, numbers: np.ndarray) -> tuple[np.ndarray, ...]:
         parts = []
-        for block in range(numbers[0] // AHEAD, numbers[-1] // AHEAD + 1):
+        for block in range(numbers[0] // BLOCK, numbers[-1] // BLOCK + 1):
             number, held = self._held[member]
             if number != block:
-                held = self._draw(AHEAD, self.seeds[member], int(block) * AHEAD)
+                held = self._draw(BLOCK, self.seeds[member], int(block) * BLOCK)
                 self._held[member] = (block, held)
-            rows = numbers[numbers // AHEAD == block] - block * AHEAD
+            rows = numbers[numbers // BLOCK == block] - block * BLOCK
             parts.append([array[rows] for array in held])
         return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 

@@ -45,12 +45,12 @@ class Evaluation:
     def __call__(self, model: Transformer) -> tuple[np.ndarray, np.ndarray]:
         """Return (loss, excess over the entropy) of each member [M] in nats/token; the excess is NaN where it is not known."""
         members = model.weights["embedding"].shape[0]
-        losses = np.empty(members)
+        losses = np.zeros(members)
         for part in range(0, len(self.inputs), 64):  # what fits the caches
             inputs = self.inputs[part : part + 64]
             logits = model(inputs.expand(members, *inputs.shape)).float()
             share = len(inputs) / len(self.inputs)
-            losses[:] = share * self._loss(logits, part) + (losses if part else 0.0)
+            losses += share * self._loss(logits, part)
         if not self.exact:
             return losses, losses - self.floor if self.floor is not None else np.full(members, np.nan)
         excess = losses - self.entropy

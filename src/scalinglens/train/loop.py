@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from scalinglens.errors import ExperimentError
-from scalinglens.train.checkpoint import read_checkpoint, write_checkpoint
+from scalinglens.train.checkpoint import Journal
 from scalinglens.train.outcome import Outcome, outcome_of
 from scalinglens.train.schedule import factor
 from scalinglens.train.settings import Settings
@@ -70,35 +70,26 @@ def train_runs(
     """
     how = shared(settings)
     subject = Subject(world, settings, device=placed(device), compile=compile)
-    owner = owner_of(world, settings)
-    rows: list[dict[str, Any]] = []
-    begin, spent = 0, 0.0
-    if checkpoint is not None:
-        found, _ = read_checkpoint(checkpoint, owner)
-        if found is not None:
-            begin, spent, rows = found.facts["steps"], found.facts["seconds"], found.facts["rows"]
-            subject.optimizer.load({name: t.to(subject.device) for name, t in found.tensors.items()}, begin)
-    started = saved = time.monotonic()
-
-    def save(step: int) -> None:
-        nonlocal saved
-        now = time.monotonic()
-        if checkpoint is not None and now - saved > every:
-            facts = {"steps": step, "seconds": spent + now - started, "rows": rows}
-            write_checkpoint(checkpoint, owner, subject.optimizer.state(), facts)
-            saved = time.monotonic()
-
+    journal = Journal(checkpoint, owner_of(world, settings), every)
+    journal.resume(subject.optimizer)
     steps = how.training.steps
-    stops = evaluation_steps(steps, how.training.evaluations)
-    advance(subject, settings, rows, range(begin, steps), steps=steps, stops=stops, save=save, progress=progress)
-    seconds = spent + time.monotonic() - started
+    advance(
+        subject,
+        settings,
+        journal.rows,
+        range(journal.begin, steps),
+        steps=steps,
+        stops=evaluation_steps(steps, how.training.evaluations),
+        save=lambda step: journal.save(subject.optimizer, step),
+        progress=progress,
+    )
+    seconds = journal.seconds
     if weights is not None:
         from scalinglens.train.models import write_model
 
         write_model(weights, subject.model, settings, world)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
-    return outcomes(world, settings, rows, subject, seconds)
+    journal.end()
+    return outcomes(world, settings, journal.rows, subject, seconds)
 
 
 def advance(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -46,7 +45,7 @@ def read_model(path: str | Path) -> tuple[Transformer | Perceptron, dict[str, An
     found, why = read_checkpoint(Path(path), _MARK, keep=True)
     if found is None:
         raise ExperimentError(f"{path} is no trained model: {why}; write one with train_runs(..., weights=FILE)")
-    facts = json.loads(json.dumps(found.facts))
+    facts = found.facts
     settings = [
         Settings(Model(**s["model"]), Parameterization(**s["parameterization"]), Training(**s["training"]), s["seed"])
         for s in facts["settings"]

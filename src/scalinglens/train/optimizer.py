@@ -7,7 +7,7 @@ gradients in a row of another: a step is a handful of operations on matrices, wh
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ class Optimizer:
     """
 
     def __init__(self, model: Transformer | Perceptron, trainings: Sequence[Training]) -> None:
-        weights = [(model.roles[name], model.weights[name.replace(".", "_")]) for name in model.roles]
+        weights = [(model.roles[name], model.weights[name]) for name in model.roles]
         self.weights = [w for _, w in weights]
         self.how = trainings[0]
         members, device = len(trainings), weights[0][1].device
@@ -76,7 +76,7 @@ class Optimizer:
         return {"numbers": self.numbers, **{f"moment{i}": moment for i, moment in enumerate(self.moments)}}
 
     @torch.no_grad()
-    def load(self, state: dict[str, Tensor], steps: int) -> None:
+    def load(self, state: Mapping[str, Tensor], steps: int) -> None:
         """Go on from a state."""
         for name, tensor in self.state().items():
             tensor.copy_(state[name])

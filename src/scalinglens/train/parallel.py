@@ -9,7 +9,6 @@ up to rounding.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from scalinglens.errors import ExperimentError
-from scalinglens.train.checkpoint import read_checkpoint, write_checkpoint
+from scalinglens.train.checkpoint import Journal
 from scalinglens.train.loop import Progress, advance, evaluation_steps, outcomes, owner_of, placed
 from scalinglens.train.outcome import Outcome
 from scalinglens.train.settings import Settings
@@ -104,41 +103,25 @@ def _train(
         distributed.all_reduce(mean)
         return mean / size, [weight.grad for weight in subject.optimizer.weights]  # type: ignore[misc]
 
-    owner = owner_of(world, [settings])
-    rows: list[dict[str, Any]] = []
-    begin, spent = 0, 0.0
-    if checkpoint is not None:
-        found, _ = read_checkpoint(checkpoint, owner, keep=rank > 0)
-        distributed.barrier()
-        if found is not None:
-            begin, spent, rows = found.facts["steps"], found.facts["seconds"], found.facts["rows"]
-            subject.optimizer.load({name: t.to(place) for name, t in found.tensors.items()}, begin)
+    journal = Journal(checkpoint, owner_of(world, [settings]), every)
+    journal.resume(subject.optimizer, keep=rank > 0)
+    distributed.barrier()
     begins = [0] * size
-    distributed.all_gather_object(begins, begin)
+    distributed.all_gather_object(begins, journal.begin)
     if len(set(begins)) > 1:
         raise ExperimentError(
             f"the processes read different checkpoints (steps {begins}); put {checkpoint} where all machines see it"
         )
-    started = saved = time.monotonic()
-
-    def save(step: int) -> None:
-        nonlocal saved
-        now = time.monotonic()
-        if rank == 0 and checkpoint is not None and now - saved > every:
-            facts = {"steps": step, "seconds": spent + now - started, "rows": rows}
-            write_checkpoint(checkpoint, owner, subject.optimizer.state(), facts)
-            saved = time.monotonic()
-
     steps = settings.training.steps
     advance(
         subject,
         [settings],
-        rows,
-        range(begin, steps),
+        journal.rows,
+        range(journal.begin, steps),
         steps=steps,
         stops=evaluation_steps(steps, settings.training.evaluations),
         gradients=gradients,
-        save=save,
+        save=(lambda step: journal.save(subject.optimizer, step)) if rank == 0 else None,
         progress=progress if rank == 0 else None,
     )
     if rank == 0:
@@ -146,7 +129,6 @@ def _train(
             from scalinglens.train.models import write_model
 
             write_model(weights, subject.model, [settings], world)
-        if checkpoint is not None:
-            checkpoint.unlink(missing_ok=True)
+        journal.end()
     distributed.barrier()
-    return outcomes(world, [settings], rows, subject, spent + time.monotonic() - started)[0]
+    return outcomes(world, [settings], journal.rows, subject, journal.seconds)[0]

@@ -53,14 +53,14 @@ class Perceptron(nn.Module):
         d = model.width
         self.model, self.table, self.kind = model, parameterize(model, how), kind
         shapes = {"embedding": (inputs, d)}
-        shapes |= {f"{layer}.up": (d, d) for layer in range(1, model.depth)}
+        shapes |= {f"{layer}_up": (d, d) for layer in range(1, model.depth)}
         shapes |= {"head": (d, outputs)}
-        shapes |= {f"{layer}.bias": (d,) for layer in range(model.depth)} | {"last.bias": (outputs,)}
-        self.roles = {name: name.rsplit(".", 1)[-1] for name in shapes}
+        shapes |= {f"{layer}_bias": (d,) for layer in range(model.depth)} | {"last_bias": (outputs,)}
+        self.roles = {name: name.rsplit("_", 1)[-1] for name in shapes}
         self.weights = nn.ParameterDict()
         for number, (name, shape) in enumerate(shapes.items()):
             rule = self.table.rules[self.roles[name]]
-            self.weights[name.replace(".", "_")] = nn.Parameter(drawn(rule, number, shape, seeds))
+            self.weights[name] = nn.Parameter(drawn(rule, number, shape, seeds))
         self.scale = self.table.tokens / math.sqrt(inputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,5 +84,5 @@ class Perceptron(nn.Module):
         """Return the number of weights of one member by role."""
         counts: dict[str, int] = {}
         for name, role in self.roles.items():
-            counts[role] = counts.get(role, 0) + math.prod(self.weights[name.replace(".", "_")].shape[1:])
+            counts[role] = counts.get(role, 0) + math.prod(self.weights[name].shape[1:])
         return counts

@@ -6,7 +6,7 @@ import math
 
 from scalinglens.train.settings import Training
 
-__all__ = ["factor"]
+__all__ = ["decay_steps", "factor", "warmup_steps"]
 
 
 def factor(how: Training, step: int, steps: int | None = None) -> float:
@@ -20,13 +20,22 @@ def factor(how: Training, step: int, steps: int | None = None) -> float:
     [0.1, 1.0, 1.0, 0.5, 0.011]
     """
     steps = how.steps if steps is None else steps
-    warm = max(1, round(how.warmup * steps)) if how.warmup else 0
+    warm = warmup_steps(how, steps)
     if step < warm:
         return (step + 1) / warm
     if how.schedule == "constant":
         return 1.0
     if how.schedule == "wsd":
-        tail = max(1, round(how.decay * steps))
-        return min(1.0, (steps - step) / tail)
+        return min(1.0, (steps - step) / decay_steps(how, steps))
     part = (step - warm) / max(1, steps - warm)
     return 1 - part if how.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * part))
+
+
+def warmup_steps(how: Training, steps: int) -> int:
+    """Return over how many steps the rate rises."""
+    return max(1, round(how.warmup * steps)) if how.warmup else 0
+
+
+def decay_steps(how: Training, steps: int) -> int:
+    """Return over how many steps "wsd" falls to zero."""
+    return max(1, round(how.decay * steps))

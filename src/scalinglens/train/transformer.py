@@ -33,9 +33,6 @@ class Transformer(nn.Module):
     torch.Size([2, 3, 8, 10])
     """
 
-    cos: Tensor
-    sin: Tensor
-
     turns: Tensor
 
     def __init__(
@@ -58,20 +55,20 @@ class Transformer(nn.Module):
         shapes = {"embedding": (vocab, d)}
         for layer in range(model.depth):
             shapes |= {
-                f"{layer}.qkv": (d, 3 * d),
-                f"{layer}.out": (d, d),
-                f"{layer}.up": (d, f),
-                f"{layer}.down": (f, d),
+                f"{layer}_qkv": (d, 3 * d),
+                f"{layer}_out": (d, d),
+                f"{layer}_up": (d, f),
+                f"{layer}_down": (f, d),
             }
         if not model.tied:
             shapes["head"] = (d, vocab)
         if model.gains:
-            norms = [f"{layer}.{place}" for layer in range(model.depth) for place in ("before", "between")]
-            shapes |= {f"{name}.gain": (d,) for name in [*norms, "last"]}
-        self.roles = {name: name.rsplit(".", 1)[-1] for name in shapes}
+            norms = [f"{layer}_{place}" for layer in range(model.depth) for place in ("before", "between")]
+            shapes |= {f"{name}_gain": (d,) for name in [*norms, "last"]}
+        self.roles = {name: name.rsplit("_", 1)[-1] for name in shapes}
         self.weights = nn.ParameterDict()
         for number, (name, shape) in enumerate(shapes.items()):
-            self.weights[name.replace(".", "_")] = nn.Parameter(self._drawn(name, number, shape, seeds))
+            self.weights[name] = nn.Parameter(self._drawn(name, number, shape, seeds))
         self.register_buffer("turns", operations.turns(length, d // model.heads), persistent=False)  # T, k/2
 
     def _drawn(self, name: str, number: int, shape: tuple[int, ...], seeds: tuple[int, ...]) -> Tensor:
@@ -154,5 +151,5 @@ class Transformer(nn.Module):
         """Return the number of weights of one member by role."""
         counts: dict[str, int] = {}
         for name, role in self.roles.items():
-            counts[role] = counts.get(role, 0) + math.prod(self.weights[name.replace(".", "_")].shape[1:])
+            counts[role] = counts.get(role, 0) + math.prod(self.weights[name].shape[1:])
         return counts

@@ -7,43 +7,33 @@ checked against the signature.
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from scalinglens.errors import QuantityError, WorldError, did_you_mean
+from scalinglens.named import Named, named
 from scalinglens.quantities import parse_quantity
 
-__all__ = ["WORLDS", "Known", "build", "completed", "maker", "words_of"]
+__all__ = ["WORLDS", "build", "completed", "maker", "words_of"]
 
 
-@dataclass(frozen=True)
-class Known:
-    """Where a world is made: module and function below `scalinglens.worlds`, and what it is, in a line."""
-
-    module: str
-    function: str
-    says: str
-
-
-WORLDS: Mapping[str, Known] = {
-    "walk": Known("walks", "walk", "random walks on a graph, whose entropy rate is exact"),
-    "kernel": Known("walks", "kernel", "walks on a complete graph whose log-weights have a power-law spectrum"),
-    "ngram": Known("ngrams", "ngram", "the Markov chain of a text's n-grams, whose entropy rate is exact"),
-    "text": Known("text", "text", "a text by bytes, characters or byte pairs"),
-    "hierarchy": Known(
+WORLDS: Mapping[str, Named] = {
+    "walk": Named("walks", "walk", "random walks on a graph, whose entropy rate is exact"),
+    "kernel": Named("walks", "kernel", "walks on a complete graph whose log-weights have a power-law spectrum"),
+    "ngram": Named("ngrams", "ngram", "the Markov chain of a text's n-grams, whose entropy rate is exact"),
+    "text": Named("text", "text", "a text by bytes, characters or byte pairs"),
+    "hierarchy": Named(
         "hierarchy_worlds", "hierarchy", "sentences of the random hierarchy model, whose floor is exact"
     ),
-    "tokens": Known("corpus", "tokens", "a file of tokens, such as one sampled from a trained model"),
-    "parity": Known("parity", "parity", "multitask sparse parity: skills of falling frequency (a task of vectors)"),
-    "hierarchy-classes": Known("hierarchy_worlds", "hierarchy_classes", "classes of the random hierarchy model (task)"),
-    "regression": Known(
+    "tokens": Named("corpus", "tokens", "a file of tokens, such as one sampled from a trained model"),
+    "parity": Named("parity", "parity", "multitask sparse parity: skills of falling frequency (a task of vectors)"),
+    "hierarchy-classes": Named("hierarchy_worlds", "hierarchy_classes", "classes of the random hierarchy model (task)"),
+    "regression": Named(
         "regression", "regression", "linear targets seen through random features, power-law spectrum (task)"
     ),
-    "teacher": Known("teacher", "teacher", "what a random perceptron answers (task)"),
-    "digits": Known("digits", "digits", "1,797 handwritten digits of scikit-learn (task)"),
+    "teacher": Named("teacher", "teacher", "what a random perceptron answers (task)"),
+    "digits": Named("digits", "digits", "1,797 handwritten digits of scikit-learn (task)"),
 }
 
 _SAYS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -58,10 +48,7 @@ def maker(kind: str) -> Callable[..., Any]:
     >>> maker("walk").__name__
     'walk'
     """
-    if kind not in WORLDS:
-        raise WorldError(f'there is no world "{kind}"{did_you_mean(str(kind), WORLDS)}; there are {", ".join(WORLDS)}')
-    known = WORLDS[kind]
-    return getattr(importlib.import_module(f"scalinglens.worlds.{known.module}"), known.function)
+    return named("world", kind, WORLDS, package="scalinglens.worlds", error=WorldError)
 
 
 def completed(kind: str, words: Mapping[str, Any]) -> dict[str, Any]:

@@ -180,6 +180,14 @@ def test_the_order_of_the_steps_does_not_matter():
     assert ends[0] == pytest.approx(ends[1], rel=1e-10)
 
 
+def test_rates_that_have_been_zero_so_far_leave_the_beginning():
+    problem = RandomFeatures(power_law(1.5, 1.25), 64, 128)
+    rates = np.concatenate((np.zeros(4), np.full(5, 0.3)))
+    found = solve(problem, [0, 1, 4, 5], ScheduledDescent(rates)).test
+    np.testing.assert_allclose(found[1:3], found[0], rtol=1e-7)
+    assert found[3] < 0.99 * found[0]
+
+
 def test_what_a_schedule_does_not_reach_is_refused():
     problem = RandomFeatures(power_law(1.5, 1.25, 200), 40, 60)
     method = ScheduledDescent("cosine(0.3, steps=100)")

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scalinglens.errors import PlanError, did_you_mean
+from scalinglens.errors import PlanError
+from scalinglens.named import check_name
 
 if TYPE_CHECKING:
     from scalinglens.plan.plan import Plan
@@ -70,10 +71,7 @@ def question(name: str) -> Callable[..., Plan]:
     >>> question("learning-rate").__name__
     'learning_rate'
     """
-    if name not in QUESTIONS:
-        raise PlanError(
-            f'there is no question "{name}"{did_you_mean(name, QUESTIONS)}; there are {", ".join(QUESTIONS)}'
-        )
+    check_name("question", name, QUESTIONS, PlanError)
     module = importlib.import_module(f"{__name__}.{QUESTIONS[name].module}")
     return getattr(module, name.replace("-", "_"))
 

@@ -6,7 +6,8 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from scalinglens.errors import ExperimentError, did_you_mean
+from scalinglens.errors import ExperimentError
+from scalinglens.named import check_name
 from scalinglens.sweep.executors.executor import Ended, Executor
 
 __all__ = ["EXECUTORS", "Ended", "Executor", "executor"]
@@ -27,9 +28,6 @@ def executor(name: str, **options: Any) -> Executor:
     Raises:
         ExperimentError: an unknown name or option, or the package it rests on is not installed.
     """
-    if name not in EXECUTORS:
-        raise ExperimentError(
-            f'there is no executor "{name}"{did_you_mean(name, EXECUTORS)}; there are {", ".join(EXECUTORS)}'
-        )
+    check_name("executor", name, EXECUTORS, ExperimentError)
     module = importlib.import_module(f"scalinglens.sweep.executors.{name}")
     return module.open_executor(**options)

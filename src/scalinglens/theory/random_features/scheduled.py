@@ -81,7 +81,7 @@ class ScheduledDescent:
         first, beyond = 0, len(order)
         while first < beyond:
             middle = (first + beyond) // 2
-            if top > 0 and self._is_late(times[order[middle:]], top, edge, digits):
+            if self._is_late(times[order[middle:]], top, edge, digits):
                 beyond = middle
             else:
                 first = middle + 1
@@ -94,9 +94,10 @@ class ScheduledDescent:
 
     def _late(self, times: np.ndarray, top: float, digits: float) -> tuple[np.ndarray, np.ndarray]:
         """Nodes and weights of the hyperbola; none where it would have to go too far round the origin of s + 1/top."""
-        clock = self.schedule.mass[times.astype(int) - 1] / top
-        if clock.min() < CROSSING:
+        passed = self.schedule.mass[times.astype(int) - 1]
+        if passed.min() <= CROSSING * top:  # also where all rates have been zero so far
             return np.empty(0), np.empty((0, len(times)))
+        clock = passed / top
         # where rates are below the largest the product falls slower than e^(sigma clock) far out: go on until it has fallen
         sigma, ds = hyperbola(float(clock.min()) / 4, float(clock.max()), digits)
         s = np.expm1(sigma) / top
