@@ -28,7 +28,8 @@ from scalinglens.train.loop import train_runs
 from scalinglens.train.settings import Model, Settings, Training
 from scalinglens.worlds.walks import walk
 
-SHAPES = {"256x32": (256, 32, 300), "1024x128": (1024, 128, 60)}  # vocabulary, width, steps
+# vocabulary, width, steps of a single training, steps of each run of a sweep
+SHAPES = {"256x32": (256, 32, 200, 400), "1024x128": (1024, 128, 30, 240)}
 RUNS = 8  # of a sweep
 SWEEP = """
 members = {members}
@@ -101,14 +102,15 @@ def main() -> None:
     singles: dict[str, list[tuple[float, float]]] = {}
     sweeps: dict[str, list[tuple[float, float]]] = {}
     for number in range(rounds):
-        for name, (vocab, width, steps) in SHAPES.items():
+        for name, (vocab, width, steps, longer) in SHAPES.items():
             print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
             for threads in (1, 2):
                 singles.setdefault(f"{name}, threads {threads}", []).append(single(vocab, width, steps, threads))
-            sweeps.setdefault(name, []).append(sweep(name, vocab, width, 4 * steps))
+            sweeps.setdefault(name, []).append(sweep(name, vocab, width, longer))
     found = {
         "single": {name: summary(pairs, "tokens/s") for name, pairs in singles.items()},
         "sweep": {name: summary(pairs, "finished runs/hour, two workers") for name, pairs in sweeps.items()},
+        "shapes": SHAPES,
         "runs": RUNS,
         "members": MEMBERS,
         "cuda": torch.cuda.is_available(),
