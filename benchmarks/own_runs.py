@@ -175,11 +175,12 @@ def threshold(frame: pd.DataFrame) -> dict[str, Any]:
 def language(frame: pd.DataFrame) -> dict[str, Any]:
     """Text against its table of pairs: the best loss of each width and horizon."""
     found = {}
-    for name, world in (("text", "text"), ("pairs", "2-gram")):
-        runs = frame[frame["world"].str.contains(world) & np.isfinite(frame["loss"])]
+    for name, world in (("text", "text "), ("pairs", "ngram 2 ")):
+        runs = frame[frame["world"].str.startswith(world) & np.isfinite(frame["loss"])]
         if len(runs):
             low = runs.loc[runs.groupby(["width", "tokens"])["loss"].idxmin()]
-            found[name] = low[["width", "tokens", "loss", "excess", "learning_rate"]].to_dict("list")
+            known = ["excess"] if low["excess"].notna().all() else []  # nobody knows the entropy of a text
+            found[name] = low[["width", "tokens", "loss", *known, "learning_rate"]].to_dict("list")
     return found
 
 
@@ -258,6 +259,9 @@ def main() -> None:
             f"{row['world']:<20} width {row['width']}, {row['tokens']:,} tokens: "
             f"excess {row['excess']:.4f}, {row['ratio']:.0f} x counting"
         )
+    for name, part in found["language"].items():
+        for width, tokens, loss in zip(part["width"], part["tokens"], part["loss"], strict=True):
+            print(f"{name:<6} width {width:.0f}, {tokens:,.0f} tokens: {loss:.4f} nats a character")
 
 
 if __name__ == "__main__":
