@@ -176,7 +176,7 @@ def language(frame: pd.DataFrame) -> dict[str, Any]:
     """Text against its table of pairs: the best loss of each width and horizon."""
     found = {}
     for name, world in (("text", "text "), ("pairs", "ngram 2 ")):
-        runs = frame[frame["world"].str.startswith(world) & np.isfinite(frame["loss"])]
+        runs = runs_of(frame, world)
         if len(runs):
             low = runs.loc[runs.groupby(["width", "tokens"])["loss"].idxmin()]
             known = ["excess"] if low["excess"].notna().all() else []  # nobody knows the entropy of a text

@@ -109,9 +109,9 @@ def asked(function: Callable[..., Any]) -> Callable[..., Query]:
 
 def signed(command: Callable[..., Any], signature: inspect.Signature) -> Callable[..., Any]:
     """Return a wrapped function with a signature of its own, which the command line reads."""
-    command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-    del command.__wrapped__  # type: ignore[attr-defined]
+    vars(command)["__signature__"] = signature
+    del vars(command)["__wrapped__"]  # or its signature would be read
     return command
 
 
