@@ -11,6 +11,8 @@ from scalinglens.sweep.experiment import Experiment, WorldWords
 from scalinglens.sweep.sweep import Sweep
 
 HERE = Path(__file__).parent
+# a script that test_executors.py starts; it imports Ray, which `make test` does not install
+collect_ignore = ["two_nodes.py"]
 
 
 @pytest.fixture
