@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
 	@touch $@
 
-# PyTorch for the tests that compare with it. Without its own dependencies, which on a machine of processors alone may bring
+# PyTorch, which trains. Without its own dependencies, which on a machine of processors alone may bring
 # several GB of CUDA packages; what it needs to be imported is small.
 torch: install
 	$(BIN)/python -c 'import torch' 2>/dev/null || { \
@@ -34,10 +34,10 @@ cluster: torch
 demo: torch
 	$(BIN)/scalinglens demo
 
-test: install
+test: torch
 	$(BIN)/python -m pytest -m "not slow" -n 2
 
-test-slow: install
+test-slow: torch
 	$(BIN)/python -m pytest -m slow -n 2
 
 check: install
