@@ -47,8 +47,9 @@ def main(path: str) -> None:
     thread.start()
     report = run_sweep(toy_sweep(), store, executor=executor("ray"), trainer="toy_trainer:train")
     thread.join()
-    time.sleep(0.5)
-    alive = sum(node["Alive"] for node in ray.nodes())
+    deadline = time.monotonic() + 60  # Ray learns of a killed node by its missing heartbeats
+    while (alive := sum(node["Alive"] for node in ray.nodes())) == nodes and time.monotonic() < deadline:
+        time.sleep(0.2)
     print(
         "REPORT " + json.dumps({**report.to_dict(), "nodes": nodes, "alive": alive, "when_killed": killed["finished"]})
     )
