@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -125,26 +127,30 @@ def test_kills_of_workers_and_drivers(tmp_path):
     assert total["worker"] > 0
 
 
+def first_bytes(path: Path) -> bytes:
+    """What a file holds once it is there."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        with contextlib.suppress(FileNotFoundError):
+            return path.read_bytes()
+        time.sleep(0.001)
+    raise AssertionError(f"{path} was never written")
+
+
 @pytest.mark.slow
 @torch
 @pytest.mark.parametrize("damage", ["cut", "bits", "empty", "foreign"])
 def test_damaged_checkpoint_begins_anew_to_the_same_bits(damage, tmp_path):
     sweep = Sweep(sweep_of(TRAINER).experiments[:2], members=2)
-    run_sweep(sweep, open_store(tmp_path / "plain"), executor=executor("local", workers=1))
-    store = open_store(tmp_path / "hurt")
-    path = store.checkpoint(sweep.groups[0].name)
+    name = sweep.groups[0].name
+    plain, store = (open_store(tmp_path / which) for which in ("plain", "hurt"))
+    source, path = plain.checkpoint(name), store.checkpoint(name)
+    assert source is not None
     assert path is not None
-    crew = executor("local", workers=1)
-    seen: list[bytes] = []
-
-    def show(progress: object) -> None:  # interrupt once a checkpoint is there
-        if path.is_file():
-            seen.append(path.read_bytes())
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_sweep(sweep, store, executor=crew, every=0.1, show=show)
-    whole = seen[0]
+    with ThreadPoolExecutor(1) as beside:  # the file is there from the first step to the last: every=0
+        taken = beside.submit(first_bytes, source)
+        assert run_sweep(sweep, plain, executor=executor("local", workers=1), every=0.0).complete
+        whole = taken.result()
     middle = len(whole) // 2
     hurt = {
         "cut": whole[:middle],
@@ -152,6 +158,7 @@ def test_damaged_checkpoint_begins_anew_to_the_same_bits(damage, tmp_path):
         "empty": b"",
         "foreign": b"not a checkpoint at all",
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(hurt[damage])
     assert run_sweep(sweep, store, executor=executor("local", workers=1), every=0.1).complete
     for run in sweep.groups[0].runs:

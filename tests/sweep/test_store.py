@@ -86,11 +86,11 @@ def test_owner_elsewhere_is_dead_after_the_lease(store):
 
 
 def test_beating_keeps_an_owner_elsewhere_alive(store):
-    brief, far = replace(store, lease=0.6), owner_elsewhere()
+    brief, far = replace(store, lease=2.0), owner_elsewhere()
     assert brief.claim(far, ["x"]) == []
     with brief.living(far, {"runs": ["x"]}):
         for _ in range(4):
-            time.sleep(0.3)
+            time.sleep(0.8)
             assert brief.claim(Owner.new(), ["x"]) == ["x"]
         assert [beat["name"] for beat in brief.running()] == ["other"]
 
