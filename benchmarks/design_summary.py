@@ -8,7 +8,7 @@ import numpy as np
 
 __all__ = ["ARMS", "CLOSE", "cluster_error", "share_of", "summary"]
 
-ARMS = ("designed", "random", "largest")
+ARMS = ("designed", "random", "filled", "largest")
 CLOSE = 1.1
 TINY = 1e-4  # of ln loss or ln N: below that an error is nothing
 RESAMPLES = 2000

@@ -33,7 +33,7 @@ SURE = 2.0  # standard errors
 def design_section() -> str:
     """Return the section as Markdown: what the study did, errors at 15% of the compute, shares needed, what it does not show."""
     record = json.loads((RESULTS / "design.json").read_text())
-    at = record["shares"].index(AT)
+    at, orders, spent = record["shares"].index(AT), record["settings"]["random"], record["settings"]["spent"]
     found = {key: part for key in NAMES if (part := _part(record, key)) is not None}
     worlds = found["worlds/loss/all"]["experiments"] if "worlds/loss/all" in found else 0
     public = sum(part["experiments"] for key, part in found.items() if key.startswith("tables/"))
@@ -45,16 +45,18 @@ def design_section() -> str:
             f"{public} experiments with three public tables, and reads every set of runs by one estimator, which weighs how",
             "wrong the law is by the runs themselves. The error is that of the decision at the target, of ln loss or of ln N*.",
             "`designed` plans with the criterion of `design`, makes the cheapest runs of the plan first and plans again, in",
-            f"three stages; `random` is the mean of {record['settings']['random']} orders; `largest` takes the dearest runs that",
-            "fit.",
+            f"three stages. `random` draws runs until the next does not fit, of the draws that spend {spent:.0%} of the share;",
+            "`filled` goes on with every run that still fits, so that it has nearly all cheap runs, as the designed choice",
+            f"has, and only the dear ones are left to chance; both are the mean of {orders}. `largest` takes the dearest runs",
+            "that fit.",
             "",
             *_errors(found, at),
             "",
-            *_pairs(found, at),
+            *_pairs(found, record["shares"]),
             "",
             *_shares(found, at, record["shares"]),
             "",
-            *_verdict(found, at),
+            *_verdict(found, at, record["shares"]),
             "",
         ]
     )
@@ -64,8 +66,8 @@ def _errors(found: dict[str, Any], at: int) -> list[str]:
     lines = [
         "Error at 15% of the compute, root mean square (median), that of the full table beside it:",
         "",
-        "| decisions | n | full table | designed | random | largest |",
-        "|---|---|---|---|---|---|",
+        _row("decisions", "n", "full table", *ARMS),
+        _row(*["---"] * (3 + len(ARMS))),
     ]
     for key, part in found.items():
         full = f"{part['full']['rms']:.4f} ({part['full']['median']:.4f})"
@@ -74,22 +76,24 @@ def _errors(found: dict[str, Any], at: int) -> list[str]:
     return lines
 
 
-def _pairs(found: dict[str, Any], at: int) -> list[str]:
+def _pairs(found: dict[str, Any], shares: list[float]) -> list[str]:
     lines = [
-        "The same, pair by pair: how often the designed runs have the smaller error, the mean of ln error, designed minus other,",
-        "and that of the squared error as a part of the other's mean square; each ± its standard error, clusters of dependent",
-        "experiments counted as one:",
-        "",
-        "| decisions | clusters | beats random | ln error | squared | beats largest | ln error | squared |",
-        "|---|---|---|---|---|---|---|---|",
+        "Pair by pair at equal cost, at every share: the mean of ln error, designed minus other, ± its standard error, clusters",
+        "of dependent experiments counted as one; in brackets how often the designed runs have the smaller error (ties half).",
     ]
-    for key, part in found.items():
-        cells = []
-        for kind in ARMS[1:]:
+    for kind in ARMS[1:]:
+        lines += [
+            "",
+            _row(f"against {kind}", "clusters", *(f"{share:.0%}" for share in shares)),
+            _row(*["---"] * (2 + len(shares))),
+        ]
+        for key, part in found.items():
             pair = part["arms"][kind]["against"]
-            won, logs, square = (pair[name][at] for name in ("won", "ln_ratio", "square"))
-            cells += [f"{won[0]:.0%} ± {won[1]:.0%}", *(f"{m:+.2f} ± {e:.2f}" for m, e in (logs, square))]
-        lines.append(_row(NAMES[key], str(part["clusters"]), *cells))
+            cells = [
+                f"{mean:+.2f} ± {error:.2f} ({won:.0%})"
+                for (mean, error), (won, _) in zip(pair["ln_ratio"], pair["won"], strict=True)
+            ]
+            lines.append(_row(NAMES[key], str(part["clusters"]), *cells))
     return lines
 
 
@@ -101,8 +105,8 @@ def _shares(found: dict[str, Any], at: int, shares: list[float]) -> list[str]:
         f"drawn anew); the smallest share of compute at which it is at most {CLOSE:g}; how that share is distributed when",
         f"clusters are drawn anew, and over single experiments ({' / '.join(names)}):",
         "",
-        "| decisions | over full: designed | random | largest | share: designed | random | largest | redrawn | single |",
-        "|---|---|---|---|---|---|---|---|---|",
+        _row("decisions", f"over full: {ARMS[0]}", *ARMS[1:], f"share: {ARMS[0]}", *ARMS[1:], "redrawn", "single"),
+        _row(*["---"] * (3 + 2 * len(ARMS))),
     ]
     for key, part in found.items():
         arms = part["arms"]
@@ -118,20 +122,21 @@ def _shares(found: dict[str, Any], at: int, shares: list[float]) -> list[str]:
     return lines
 
 
-def _verdict(found: dict[str, Any], at: int) -> list[str]:
+def _verdict(found: dict[str, Any], at: int, shares: list[float]) -> list[str]:
     """What the numbers allow to say, and what they do not: written from them."""
     lines = []
     for kind in ARMS[1:]:
-        said: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
+        said: dict[str, list[str]] = {"smaller": [], "larger": []}
         for key, part in found.items():
-            mean, error = part["arms"][kind]["against"]["ln_ratio"][at]
-            how = "better" if mean + SURE * error < 0 else "worse" if mean - SURE * error > 0 else "open"
-            said[how].append(NAMES[key])
+            how = [_sign(*pair) for pair in part["arms"][kind]["against"]["ln_ratio"]]
+            for word, sign in (("smaller", -1), ("larger", 1)):
+                where = [f"{share:.0%}" for share, one in zip(shares, how, strict=True) if one == sign]
+                if where:
+                    said[word].append(f"{NAMES[key]} ({', '.join(where)})")
         lines.append(
-            f"- At equal cost the error of designed runs is smaller than that of `{kind}`, by more than two standard errors of "
-            f"the mean logarithm, on: {'; '.join(said['better']) or 'nowhere'}. "
-            f"Larger, on: {'; '.join(said['worse']) or 'nowhere'}. "
-            f"Not decided: {'; '.join(said['open']) or 'nowhere'}."
+            f"- Against `{kind}` at equal cost, by more than two standard errors of the mean logarithm, the error of designed "
+            f"runs is smaller on: {'; '.join(said['smaller']) or 'nothing'}. "
+            f"Larger on: {'; '.join(said['larger']) or 'nothing'}. Elsewhere it is not decided."
         )
     met = {key: part["arms"]["designed"] for key, part in found.items()}
     reached = [NAMES[k] for k, arm in met.items() if arm["over_full"][at] <= CLOSE]
@@ -145,6 +150,10 @@ def _verdict(found: dict[str, Any], at: int) -> list[str]:
         "on few clusters."
     )
     return lines
+
+
+def _sign(mean: float, error: float) -> int:
+    return 0 if abs(mean) <= SURE * error else 1 if mean > 0 else -1
 
 
 def _row(*cells: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.design import filled
+from benchmarks.design import SPENT, drawn, filled
 from benchmarks.design_summary import cluster_error, share_of, summary
 
 SHARES = (0.05, 0.15)
@@ -24,6 +24,7 @@ def experiments(count: int, each: int, factor: float, seed: int = 0) -> list[dic
             "full": 0.5,
             "designed": (0.01 * factor * error[:1]).tolist(),
             "random": (0.01 * np.abs(rng.normal(size=(3, len(SHARES))))).tolist(),
+            "filled": (0.01 * error[1:]).tolist(),
             "largest": (0.01 * error[:1]).tolist(),
             "runs": [3, 9],
         }
@@ -78,3 +79,23 @@ def test_runs_are_taken_while_they_fit() -> None:
     price = np.array([5.0, 1.0, 3.0, 2.0])
     assert filled(price, np.array([0, 2, 1, 3]), 6.0) == [0, 1]
     assert filled(price, np.array([2, 0, 3, 1]), 6.0) == [2, 3, 1]
+
+
+def test_a_random_choice_costs_what_the_others_cost() -> None:
+    """And of runs of one price every pair is as likely as any other."""
+    rng = np.random.default_rng(3)
+    price = np.geomspace(1.0, 1e5, 60)
+    for budget in (30.0, 3e4, price.sum()):
+        rows = drawn(price, rng, budget)
+        assert len(set(rows)) == len(rows)
+        assert SPENT * budget <= price[rows].sum() <= budget
+    equal = [frozenset(drawn(np.ones(4), rng, 2.0)) for _ in range(3000)]
+    counts = [equal.count(pair) for pair in set(equal)]
+    assert len(counts) == 6
+    assert min(counts) > 400
+
+
+def test_a_budget_that_no_choice_spends_is_spent_as_far_as_it_goes() -> None:
+    rng = np.random.default_rng(4)
+    assert drawn(np.array([6.0, 7.0, 50.0]), rng, 10.0) == [1]  # 7 of 10, the dearest that fits
+    assert drawn(np.array([6.0, 7.0]), rng, 1.0) == []
