@@ -185,7 +185,9 @@ def main() -> None:
     parts = [word for word in sys.argv[1:] if not word.isdigit()] or [*TABLES, "worlds"]
     outcome: dict[str, Any] = {"suite": "design", "shares": list(SHARES), "worlds": {}, "tables": {}, "parts": {}}
     if (RESULTS / "design.json").exists():
-        outcome |= {key: json.loads((RESULTS / "design.json").read_text()).get(key, outcome[key]) for key in outcome}
+        before = json.loads((RESULTS / "design.json").read_text())
+        if before["shares"] == outcome["shares"]:  # else the parts could not stand in one table
+            outcome |= {key: before[key] for key in ("worlds", "tables", "parts")}
     for part in parts:
         if part == "worlds":
             _worlds(outcome, numbers[0] if numbers else WORLDS)
