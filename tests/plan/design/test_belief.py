@@ -118,6 +118,17 @@ def test_stray_runs_do_not_move_it() -> None:
     assert abs(clean - dirty) < 0.005
 
 
+def test_runs_that_contradict_the_law_leave_it_in_its_domain() -> None:
+    """Larger models are worse here: the exponent of size is as small as may be, not negative, and the best size has an answer."""
+    columns = runs(4, 80)
+    loss = 2.5 * (columns["params"] / 1e8) ** 0.1 * (columns["tokens"] / 1e10) ** -0.1
+    known = conditioned(published_belief(law("hoffmann2022"), None, noise=0.003), columns, loss)
+    alpha = known.law.parameters.index("alpha")
+    assert 0 < known.best[alpha] < 0.02
+    assert known.draws[:, alpha].min() > 0
+    assert np.isfinite(decide(known, known.draws[:4], Question("size", {}, 1e21, FLOPS)).values).all()
+
+
 def test_no_logarithm_of_a_run() -> None:
     with pytest.raises(PlanError, match="no logarithm"):
         conditioned(published_belief(law("hoffmann2022"), None), runs(0, 2), np.array([2.0, -1.0]))

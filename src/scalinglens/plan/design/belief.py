@@ -202,15 +202,24 @@ def normal_belief(
     values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     draws = best + np.random.default_rng([seed, 7]).normal(size=(count, len(best))) @ root.T
+    count = len(law.parameters)
+    draws[:, :count] = np.clip(draws[:, :count], *_ends(law, best, covariance))
+    return Belief(law, np.asarray(best, dtype=float), draws, covariance, noise, **more)  # type: ignore[arg-type]
+
+
+def _ends(law: Law, best: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest coordinates [p] of a law; so far from an open end that derivatives can be taken by differences."""
+    sd = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    ends = np.empty((2, len(law.parameters)))
     for i, name in enumerate(law.parameters):
         where = law.domain(name)
         low, high = where.low, where.high
         if law.coordinates[name] == "log":
             low, high = (np.log(end) if 0 < end < np.inf else (-np.inf if end <= 0 else np.inf) for end in (low, high))
         elif where.open and np.isfinite(low):
-            low = low + 1e-3 * max(abs(best[i] - low), 1e-9)
-        draws[:, i] = np.clip(draws[:, i], low, high)
-    return Belief(law, np.asarray(best, dtype=float), draws, covariance, noise, **more)  # type: ignore[arg-type]
+            low = low + 2e-3 * max(abs(best[i] - low), sd[i], 1e-9)
+        ends[:, i] = low, high
+    return ends[0], ends[1]
 
 
 def conditioned(
@@ -276,6 +285,7 @@ def _most_likely(
     precision = np.linalg.pinv(belief.covariance, rcond=1e-12, hermitian=True)
     u, scale = (belief.best if start is None else start).copy(), belief.noise.scale
     covariance, freedom, damping = belief.covariance, belief.noise.freedom, 1e-4
+    low, high = _ends(belief.law, belief.best, belief.covariance)
     for _ in range(3):  # the scale of the noise, then the law again
         noise = replace(belief.noise, scale=scale)
         here = _deviations(belief, noise, u, at, y)
@@ -288,10 +298,12 @@ def _most_likely(
             size = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
             scaled = hessian / np.outer(size, size) + damping * np.eye(len(u))
             step = np.linalg.solve(scaled, gradient / size) / size
-            there = _deviations(belief, noise, u + step, at, y)
-            then = _cost(there, u + step - belief.best, precision)
+            ahead = u + step
+            ahead[: len(low)] = np.clip(ahead[: len(low)], low, high)  # no law has a value outside of its domain
+            there = _deviations(belief, noise, ahead, at, y)
+            then = _cost(there, ahead - belief.best, precision)
             if then <= cost:
-                u, here, gained, cost, damping = u + step, there, cost - then, then, max(damping / 10, 1e-9)
+                u, here, gained, cost, damping = ahead, there, cost - then, then, max(damping / 10, 1e-9)
                 if gained < EXACT:
                     break
             elif damping > 1e9:
