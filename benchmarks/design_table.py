@@ -45,7 +45,7 @@ def design_section() -> str:
             f"{public} experiments with three public tables, and reads every set of runs by one estimator, which weighs how",
             "wrong the law is by the runs themselves. The error is that of the decision at the target, of ln loss or of ln N*.",
             "`designed` plans with the criterion of `design`, makes the cheapest runs of the plan first and plans again, in",
-            f"three stages. `random` draws runs until the next does not fit, of the draws that spend {spent:.0%} of the share;",
+            f"three stages. `random` draws runs until the next does not fit, if {spent:.0%} of the share are spent by then;",
             "`filled` goes on with every run that still fits, so that it has nearly all cheap runs, as the designed choice",
             f"has, and only the dear ones are left to chance; both are the mean of {orders}. `largest` takes the dearest runs",
             "that fit.",
@@ -147,7 +147,7 @@ def _verdict(found: dict[str, Any], at: int, shares: list[float]) -> list[str]:
     )
     lines.append(
         "- The standard errors of Gemstones and StepLaw hold for other targets of these tables, not for other tables, and rest "
-        "on few clusters."
+        f"on few clusters. Of {len(found) * len(shares) * len(ARMS[1:])} comparisons one in twenty would look decided by chance."
     )
     return lines
 
