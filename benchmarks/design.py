@@ -43,13 +43,13 @@ three percent from cell to cell, alike for all runs of a cell (268M parameters h
 
 Then all were scored once more with the share of 1%, because at 5% a random choice of StepLaw's thousands of runs has the error
 of the full table and no choice can be better, with the second kind of random choice, and with 200 new worlds; the designed arm
-is the same. To make it better was tried before that, on 200 to 400 odd worlds, at 15%, and failed: equal or tempered weights of
-the bends, one size of bend only, a single stage, exchange, no first ladder, a bend that grows as the square of the distance,
-that reaches two or three decades, that is three times as large, or that is a sum over size and data; sizes weighed by how well
-they foresee the nearest tenth, quarter or half of the runs from the others. Against filled, the mean of ln error of the loss
-stayed between -0.02 and -0.15 +- 0.06, where the law is wrong between -0.1 and +0.1. Runs at the target's ratio of data to
-size alone did as well as anything there (-0.09 to -0.20), and worse where the law is right: what is lacking is an estimator
-that knows which runs to distrust, not a choice of runs.
+is the same. To make it better was tried before that, on 150 to 400 odd worlds, at 15% and for the loss: equal or tempered
+weights of the bends, one size of bend only, a single stage, exchange, no first ladder, a bend that grows as the square of the
+distance, that reaches two or three decades, that is three times as large, or that is a sum over size and data; sizes weighed by
+how well they foresee the nearest tenth, quarter or half of the runs from the others. None was clearly better than what was
+there. Against filled all of them did well where the law is right, and worse than that where exponents fall with scale. Runs at
+the target's ratio of data to size alone did as well as any where the law is wrong, and worse where it is right: what is lacking
+seems to be an estimator that knows which runs to distrust, rather than a choice of runs.
 """
 
 from __future__ import annotations

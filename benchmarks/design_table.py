@@ -5,11 +5,10 @@ python -m benchmarks.design_table
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from benchmarks.__main__ import RESULTS
 from benchmarks.design_summary import ARMS, CLOSE
+from benchmarks.tables import _read, _table
 
 __all__ = ["design_section"]
 
@@ -32,7 +31,7 @@ SURE = 2.0  # standard errors
 
 def design_section() -> str:
     """Return the section as Markdown: what the study did, errors at 15% of the compute, shares needed, what it does not show."""
-    record = json.loads((RESULTS / "design.json").read_text())
+    record = _read("design")
     at, orders, spent = record["shares"].index(AT), record["settings"]["random"], record["settings"]["spent"]
     found = {key: part for key in NAMES if (part := _part(record, key)) is not None}
     worlds = found["worlds/loss/all"]["experiments"] if "worlds/loss/all" in found else 0
@@ -63,17 +62,16 @@ def design_section() -> str:
 
 
 def _errors(found: dict[str, Any], at: int) -> list[str]:
-    lines = [
-        "Error at 15% of the compute, root mean square (median), that of the full table beside it:",
-        "",
-        _row("decisions", "n", "full table", *ARMS),
-        _row(*["---"] * (3 + len(ARMS))),
-    ]
+    rows = []
     for key, part in found.items():
         full = f"{part['full']['rms']:.4f} ({part['full']['median']:.4f})"
         cells = [f"{part['arms'][k]['rms'][at]:.4f} ({part['arms'][k]['median'][at]:.4f})" for k in ARMS]
-        lines.append(_row(NAMES[key], str(part["experiments"]), full, *cells))
-    return lines
+        rows.append([NAMES[key], str(part["experiments"]), full, *cells])
+    return [
+        "Error at 15% of the compute, root mean square (median), that of the full table beside it:",
+        "",
+        _table(["decisions", "n", "full table", *ARMS], rows),
+    ]
 
 
 def _pairs(found: dict[str, Any], shares: list[float]) -> list[str]:
@@ -82,32 +80,20 @@ def _pairs(found: dict[str, Any], shares: list[float]) -> list[str]:
         "of dependent experiments counted as one; in brackets how often the designed runs have the smaller error (ties half).",
     ]
     for kind in ARMS[1:]:
-        lines += [
-            "",
-            _row(f"against {kind}", "clusters", *(f"{share:.0%}" for share in shares)),
-            _row(*["---"] * (2 + len(shares))),
-        ]
+        rows = []
         for key, part in found.items():
             pair = part["arms"][kind]["against"]
             cells = [
                 f"{mean:+.2f} ± {error:.2f} ({won:.0%})"
                 for (mean, error), (won, _) in zip(pair["ln_ratio"], pair["won"], strict=True)
             ]
-            lines.append(_row(NAMES[key], str(part["clusters"]), *cells))
+            rows.append([NAMES[key], str(part["clusters"]), *cells])
+        lines += ["", _table([f"against {kind}", "clusters", *(f"{share:.0%}" for share in shares)], rows)]
     return lines
 
 
 def _shares(found: dict[str, Any], at: int, shares: list[float]) -> list[str]:
-    keys = [*(f"{s:g}" for s in shares), "1"]
-    names = [f"{float(k):.0%}" for k in keys]
-    lines = [
-        "What the full table's error costs. Root mean square at 15% over that of the full table (90% interval, clusters",
-        f"drawn anew); the smallest share of compute at which it is at most {CLOSE:g}; how that share is distributed when",
-        f"clusters are drawn anew, and over single experiments ({' / '.join(names)}):",
-        "",
-        _row("decisions", f"over full: {ARMS[0]}", *ARMS[1:], f"share: {ARMS[0]}", *ARMS[1:], "redrawn", "single"),
-        _row(*["---"] * (3 + 2 * len(ARMS))),
-    ]
+    keys, rows = [*(f"{s:g}" for s in shares), "1"], []
     for key, part in found.items():
         arms = part["arms"]
         low, high = arms["designed"]["over_full_interval"][at]
@@ -118,26 +104,25 @@ def _shares(found: dict[str, Any], at: int, shares: list[float]) -> list[str]:
             " / ".join(f"{100 * arms['designed'][name][k]:.0f}" for k in keys)
             for name in ("share_resampled", "share_single")
         ]
-        lines.append(_row(NAMES[key], *over, *needed, *spread))
-    return lines
+        rows.append([NAMES[key], *over, *needed, *spread])
+    head = ["decisions", f"over full: {ARMS[0]}", *ARMS[1:], f"share: {ARMS[0]}", *ARMS[1:], "redrawn", "single"]
+    return [
+        "What the full table's error costs. Root mean square at 15% over that of the full table (90% interval, clusters",
+        f"drawn anew); the smallest share of compute at which it is at most {CLOSE:g}; how that share is distributed when",
+        f"clusters are drawn anew, and over single experiments ({' / '.join(f'{float(k):.0%}' for k in keys)}):",
+        "",
+        _table(head, rows),
+    ]
 
 
 def _verdict(found: dict[str, Any], at: int, shares: list[float]) -> list[str]:
     """What the numbers allow to say, and what they do not: written from them."""
-    lines = []
-    for kind in ARMS[1:]:
-        said: dict[str, list[str]] = {"smaller": [], "larger": []}
-        for key, part in found.items():
-            how = [_sign(*pair) for pair in part["arms"][kind]["against"]["ln_ratio"]]
-            for word, sign in (("smaller", -1), ("larger", 1)):
-                where = [f"{share:.0%}" for share, one in zip(shares, how, strict=True) if one == sign]
-                if where:
-                    said[word].append(f"{NAMES[key]} ({', '.join(where)})")
-        lines.append(
-            f"- Against `{kind}` at equal cost, by more than two standard errors of the mean logarithm, the error of designed "
-            f"runs is smaller on: {'; '.join(said['smaller']) or 'nothing'}. "
-            f"Larger on: {'; '.join(said['larger']) or 'nothing'}. Elsewhere it is not decided."
-        )
+    lines = [
+        f"- Against `{kind}` at equal cost, by more than two standard errors of the mean logarithm, the error of designed "
+        f"runs is smaller on: {_decided(found, kind, shares, -1)}. "
+        f"Larger on: {_decided(found, kind, shares, 1)}. Elsewhere it is not decided."
+        for kind in ARMS[1:]
+    ]
     met = {key: part["arms"]["designed"] for key, part in found.items()}
     reached = [NAMES[k] for k, arm in met.items() if arm["over_full"][at] <= CLOSE]
     missed = [f"{NAMES[k]} ({arm['share']:.0%})" for k, arm in met.items() if arm["over_full"][at] > CLOSE]
@@ -152,12 +137,14 @@ def _verdict(found: dict[str, Any], at: int, shares: list[float]) -> list[str]:
     return lines
 
 
-def _sign(mean: float, error: float) -> int:
-    return 0 if abs(mean) <= SURE * error else 1 if mean > 0 else -1
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+def _decided(found: dict[str, Any], kind: str, shares: list[float], sign: int) -> str:
+    """Decisions, and shares, at which the mean of ln error has this sign beyond doubt."""
+    said = []
+    for key, part in found.items():
+        pairs = zip(shares, part["arms"][kind]["against"]["ln_ratio"], strict=True)
+        if where := [f"{share:.0%}" for share, (mean, error) in pairs if sign * mean > SURE * error]:
+            said.append(f"{NAMES[key]} ({', '.join(where)})")
+    return "; ".join(said) or "nothing"
 
 
 def _part(record: dict[str, Any], key: str) -> dict[str, Any] | None:

@@ -5,14 +5,13 @@ python -m benchmarks.theory_pages
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.__main__ import RESULTS
+from benchmarks.tables import _read, _table
 from scalinglens.figures.figure import Axis, ColourScale, Figure, Line, Panel, Points, level, series
 from scalinglens.figures.matplotlib import draw
 
@@ -22,7 +21,7 @@ HIDDEN = 64  # inputs of the networks
 
 def main() -> None:
     names = ("digits", "theory_fit", "exponents")
-    digits, fitting, measured = (json.loads((RESULTS / f"{name}.json").read_text()) for name in names)
+    digits, fitting, measured = (_read(name) for name in names)
     picture = draw(digits_figure(digits))
     picture.savefig(DOCS / "digits.png", dpi=110)
     (DOCS / "digits.md").write_text(digits_page(digits), encoding="utf-8")
@@ -330,11 +329,6 @@ def _regime(row: dict[str, Any]) -> str:
 def _range(values: Iterable[float], form: str) -> str:
     known = list(values)
     return f"{min(known):{form}} to {max(known):{form}}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def test_interrupt(desk: Path, tmp_path: Path, after: float, to_group: bool) -> 
     (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)  # a terminal tells the workers, too
     begin = time.monotonic()
     _, complaint = process.communicate(timeout=30)
-    assert time.monotonic() - begin < 20  # not the minutes of the command
+    assert time.monotonic() - begin < 5
     if after > 0.05:
         assert process.returncode == 130
         assert complaint == "scalinglens: interrupted\n"

@@ -202,15 +202,15 @@ def normal_belief(
     values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     draws = best + np.random.default_rng([seed, 7]).normal(size=(count, len(best))) @ root.T
-    count = len(law.parameters)
-    draws[:, :count] = np.clip(draws[:, :count], *_ends(law, best, covariance))
+    draws = np.clip(draws, *_ends(law, best, covariance))
     return Belief(law, np.asarray(best, dtype=float), draws, covariance, noise, **more)  # type: ignore[arg-type]
 
 
 def _ends(law: Law, best: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least and largest coordinates [p] of a law; so far from an open end that derivatives can be taken by differences."""
+    """Least and largest coordinates [p]: those of the law so far from an open end that derivatives can be taken by differences,
+    those of a bend without any."""
     sd = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    ends = np.empty((2, len(law.parameters)))
+    ends = np.repeat([[-np.inf], [np.inf]], len(best), axis=1)
     for i, name in enumerate(law.parameters):
         where = law.domain(name)
         low, high = where.low, where.high
@@ -298,8 +298,7 @@ def _most_likely(
             size = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
             scaled = hessian / np.outer(size, size) + damping * np.eye(len(u))
             step = np.linalg.solve(scaled, gradient / size) / size
-            ahead = u + step
-            ahead[: len(low)] = np.clip(ahead[: len(low)], low, high)  # no law has a value outside of its domain
+            ahead = np.clip(u + step, low, high)  # no law has a value outside of its domain
             there = _deviations(belief, noise, ahead, at, y)
             then = _cost(there, ahead - belief.best, precision)
             if then <= cost:
